@@ -1,0 +1,65 @@
+# Everything a fresh Debian machine needs to run mailrecv and to test it; `make` alone lists the targets.
+
+PYTHON ?= python3
+PORT ?= 2525
+BIN := .venv/bin
+
+# A venv belongs to one interpreter and one folder: its stamp is named after both, so that another PYTHON and a copied
+# tree get a new one.
+STAMP := .venv/made-$(shell echo "$(PYTHON) $(CURDIR)" | cksum | cut -d' ' -f1)
+
+# 'PROBE => PACKAGE...': what must be there, and the Debian packages that bring it.
+PYTHON_PACKAGE := $(notdir $(PYTHON))
+BUILD_NEEDS := \
+	'$(PYTHON) -c "import ensurepip, venv" => $(PYTHON_PACKAGE)-venv' \
+	'$(PYTHON) -c "import sysconfig; open(sysconfig.get_config_h_filename())" => $(PYTHON_PACKAGE)-dev' \
+	'echo "int main(void) { return 0; }" | cc -x c -o /dev/null - => gcc libc6-dev' \
+	'pkg-config --exists libsystemd => pkg-config libsystemd-dev'
+TEST_NEEDS := \
+	'command -v curl => curl' \
+	'command -v formail => procmail' \
+	'command -v ip => iproute2' \
+	'command -v msmtp => msmtp' \
+	'command -v mutt => mutt' \
+	'command -v ps => procps' \
+	'command -v strace => strace' \
+	'command -v swaks => swaks' \
+	'command -v systemd-analyze && command -v systemd-socket-activate => systemd' \
+	'command -v xinetd => xinetd' \
+	'nc -h 2>&1 | grep OpenBSD => netcat-openbsd'
+
+.PHONY: help venv run test test-tools lint clean
+.NOTPARALLEL:
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+venv: $(STAMP) ## make .venv, with mailrecv and all that its development needs (PYTHON=python3.12 chooses the Python)
+
+$(STAMP): pyproject.toml .ci/constraints.txt
+	.ci/system-packages $(BUILD_NEEDS)
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("mailrecv needs Python 3.11 or newer")'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install -q -c .ci/constraints.txt pip setuptools
+	$(BIN)/pip install -q -c .ci/constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+run: venv ## serve on 127.0.0.1:2525 and deliver into ./var (PORT=2526 chooses the port)
+	@mkdir -p var
+	@sed -n '/^$$/q; s/2525/$(PORT)/g; s/^# \?//p' docs/examples/try.conf
+	@exec $(BIN)/mailrecv listen -c docs/examples/try.conf 127.0.0.1:$(PORT)
+
+test: venv test-tools lint ## check everything, with real mail clients, xinetd and systemd's tools
+	$(BIN)/pytest
+
+test-tools: ## install the programs that the tests talk to
+	@.ci/system-packages $(TEST_NEEDS)
+
+lint: venv ## check style, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+clean: ## remove whatever make has made, ./var included
+	rm -rf .venv var build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
