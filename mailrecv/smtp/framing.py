@@ -1,0 +1,152 @@
+"""Where a command line ends, and where the mail data ends.
+
+Knows octets only. Two framings: CRLF, as the RFC has it, and LF for a person who types at a plain socket. Which one
+holds is decided once, by the first line end of the session, and not by anything inside a message: in a session of a
+mail server a bare LF or CR is data, so no message can contain the end of another (CVE-2023-51764, CVE-2023-51765,
+CVE-2023-51766).
+
+Both readers hold back at most a few octets between calls and touch each octet a fixed number of times.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+MAX_COMMAND_OCTETS = 512  # RFC 821 §4.5.3: a command line with its line end
+
+
+class Framing(Enum):
+    """What ends a line."""
+
+    UNDECIDED = "undecided"
+    CRLF = "CRLF"
+    LF = "LF"  # a CR before the LF belongs to the line end
+
+
+class LineReader:
+    """Splits octets into command lines.
+
+    `framing` starts as UNDECIDED and is settled by the first line end. A line over MAX_COMMAND_OCTETS is thrown away as
+    it comes in, but for its beginning, so the reader never holds more than that and what one `feed` brought.
+    """
+
+    def __init__(self) -> None:
+        self.framing = Framing.UNDECIDED
+        self._octets = b""
+        self._start = 0  # of the line that is read next
+        self._overlong: bytes | None = None  # the beginning of a line that is being thrown away
+
+    def feed(self, octets: bytes) -> None:
+        """Add octets from the client."""
+        self._octets = self._octets[self._start :] + octets
+        self._start = 0
+
+    def take_rest(self) -> bytes:
+        """Hand over what follows the last line returned, and forget it."""
+        rest = self._octets[self._start :]
+        self._octets = b""
+        self._start = 0
+        return rest
+
+    def next_line(self) -> tuple[bytes, bool] | None:
+        """Return the next line without its line end and whether it was too long, or None when none is complete.
+
+        Of a line that was too long only the first MAX_COMMAND_OCTETS are returned.
+        """
+        octets, start = self._octets, self._start
+        end = octets.find(b"\r\n" if self.framing is Framing.CRLF else b"\n", start)
+        if end < 0:
+            if len(octets) - start >= MAX_COMMAND_OCTETS:
+                if self._overlong is None:
+                    self._overlong = octets[start : start + MAX_COMMAND_OCTETS]
+                self._start = len(octets) - octets.endswith(b"\r")  # that CR may be half of the line end
+            return None
+        if self.framing is Framing.UNDECIDED:
+            self.framing = Framing.CRLF if octets[start:end].endswith(b"\r") else Framing.LF
+        self._start = octets.index(b"\n", end) + 1
+        line = octets[start : min(self._start, start + MAX_COMMAND_OCTETS)]
+        overlong = self._overlong is not None or self._start - start > MAX_COMMAND_OCTETS
+        if self._overlong is not None:
+            line, self._overlong = self._overlong, None
+        elif not overlong:
+            line = line.removesuffix(b"\n").removesuffix(b"\r")
+        return line, overlong
+
+
+class MailDataReader:
+    """Decodes mail data: finds its end, undoes the leading dots, turns line ends into LF (RFC 821 §4.5.2).
+
+    The data is read as if a line end stood before it, so that a dot on its first line is a leading dot too; the LF that
+    comes of it is dropped again.
+
+    octets: the mail data read so far, as it came over the wire, without what may still turn out to be its end.
+    """
+
+    def __init__(self, framing: Framing) -> None:
+        self._decoder = _CRLF if framing is Framing.CRLF else _LF
+        self._held = b"\r\n"
+        self.octets = -len(self._held)
+        self._at_start = True
+
+    def feed(self, octets: bytes) -> tuple[bytes, bytes | None]:
+        """Return the mail data decoded so far, and what follows its end, or None while the end has not come."""
+        octets = self._held + octets
+        found = self._decoder.find_end(octets)
+        if found is None:
+            keep = len(octets) - self._decoder.unsettled(octets)
+            self._held = octets[keep:]
+            raw, rest = octets[:keep], None
+        else:
+            self._held = b""
+            raw, rest = octets[: found[0]], octets[found[1] :]
+        self.octets += len(raw)
+        text = self._decoder.decode(raw)
+        if self._at_start and text:
+            self._at_start = False
+            text = text[1:]
+        return text, rest
+
+
+class _CRLF:
+    """Mail data of a mail server, on whole blocks: two replacements and a search, no line is ever looked at."""
+
+    END = b"\r\n.\r\n"
+
+    @classmethod
+    def find_end(cls, octets: bytes) -> tuple[int, int] | None:
+        """Return where the data ends (its last line end included) and where the next command begins."""
+        at = octets.find(cls.END)
+        return None if at < 0 else (at + 2, at + len(cls.END))
+
+    @classmethod
+    def unsettled(cls, octets: bytes) -> int:
+        """Return how many octets at the end may be the beginning of END: they wait for what follows."""
+        return next((size for size in range(len(cls.END) - 1, 0, -1) if octets.endswith(cls.END[:size])), 0)
+
+    @staticmethod
+    def decode(octets: bytes) -> bytes:
+        # The order matters: with the line ends replaced first, the dot in b"\n." after a bare LF would be lost.
+        return octets.replace(b"\r\n.", b"\r\n").replace(b"\r\n", b"\n")
+
+
+class _LF:
+    """Mail data typed by a person: the same, with LF or CRLF as the line end."""
+
+    _END = re.compile(rb"(\r?\n)\.\r?\n")
+    _UNSETTLED = re.compile(rb"(?:\r?\n(?:\.\r?)?|\r)\Z")
+    _LINE_START = re.compile(rb"\r?\n\.?")
+
+    @classmethod
+    def find_end(cls, octets: bytes) -> tuple[int, int] | None:
+        match = cls._END.search(octets)
+        return match and (match.end(1), match.end())
+
+    @classmethod
+    def unsettled(cls, octets: bytes) -> int:
+        match = cls._UNSETTLED.search(octets, max(0, len(octets) - 4))
+        return len(match[0]) if match else 0
+
+    @classmethod
+    def decode(cls, octets: bytes) -> bytes:
+        return cls._LINE_START.sub(b"\n", octets)
