@@ -1,0 +1,72 @@
+"""A configuration that has been read and checked: plain values.
+
+Every rule remembers the line it stands on, so that a decision can name the line that made it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mailrecv.limits import Limits
+from mailrecv.policy.patterns import Pattern
+from mailrecv.reply import Reply
+
+DEFAULT_PATH = "/etc/mailrecv.conf"
+DEBUG_FLAGS = "acfFhlrsw+"
+SYSLOG = "syslog"  # the word for the system's log in `logfile`
+METHODS = ("append", "maildir", "pipe")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientPattern:
+    """`allow remotehost` or `allowgroup`: a pattern for the names and addresses of clients."""
+
+    line: int
+    pattern: Pattern
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """`deliver`: where mail for one address goes.
+
+    address: in lower case.  group: with its `+`, or None when everyone may send.  method: one of METHODS.
+    target: a path, or the command for `/bin/sh -c`.
+    """
+
+    line: int
+    address: str
+    group: str | None
+    method: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRule:
+    """`error rcpt_to`: a reply for the recipients that match."""
+
+    line: int
+    pattern: Pattern
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the configuration file says; lists are in file order.
+
+    path: of the file.  domain: None stands for the host's own name.  debug: characters of DEBUG_FLAGS.
+    logfile: SYSLOG or a path.  deliver: by address in lower case.  directives: every directive as read, for the log.
+    """
+
+    path: str
+    domain: str | None = None
+    debug: str = ""
+    logfile: str = SYSLOG
+    loghex: bool = True
+    deadletter_file: str | None = None
+    deadletter_line: int = 0
+    allow: tuple[ClientPattern, ...] = ()
+    groups: dict[str, tuple[ClientPattern, ...]] = field(default_factory=dict)
+    deliver: dict[str, tuple[Deliver, ...]] = field(default_factory=dict)
+    errors: tuple[ErrorRule, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    directives: tuple[tuple[int, str], ...] = ()

@@ -1,0 +1,115 @@
+"""The words of one line of the configuration, taken one after the other.
+
+A word is what stands between blanks; `#` at the start of a line or after a blank begins a comment. Each way to take a
+word checks it and raises WordFault, which points at the word, or at the line's end where a word is missing.
+"""
+
+from __future__ import annotations
+
+import re
+
+from mailrecv.policy.patterns import Pattern, PatternFault
+from mailrecv.reply import Reply
+
+_WORD = re.compile(r"[^ \t]+")
+_COMMENT = re.compile(r"(?:^|(?<=[ \t]))#")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CODE = re.compile(r"[45][0-9][0-9]")
+_NUMBER = re.compile(r"0*([0-9]{1,16})")
+_MAX_NUMBER = 10**15  # larger than any count, octets or seconds that can be meant
+
+
+class WordFault(Exception):
+    """A word is wrong.  column: from 1.  width: in characters.  text: what is wrong."""
+
+    def __init__(self, column: int, width: int, text: str) -> None:
+        super().__init__(column, width, text)
+        self.column = column
+        self.width = max(1, width)
+        self.text = text
+
+
+class MissingWord(WordFault):
+    """The line ends where a word should be."""
+
+
+class Words:
+    """A cursor over the words of a line.  text: the line without its line end."""
+
+    def __init__(self, text: str) -> None:
+        control = _CONTROL.search(text)
+        if control:
+            raise WordFault(control.start() + 1, 1, f"control character 0x{ord(control[0]):02x}")
+        comment = _COMMENT.search(text)
+        self._text = text[: comment.start()].rstrip(" \t") if comment else text.rstrip(" \t")
+        self._at = 0  # where the next word is looked for
+        self._last = (1, 1)  # column and width of the word taken last
+
+    def empty(self) -> bool:
+        """True when no word is left."""
+        return _WORD.search(self._text, self._at) is None
+
+    def text(self) -> str:
+        """Return the whole line without its comment."""
+        return self._text.strip(" \t")
+
+    def fault(self, text: str) -> WordFault:
+        """Return a fault at the word taken last."""
+        return WordFault(*self._last, text)
+
+    def word(self, what: str) -> str:
+        """Take the next word.  what: its name, for the fault when it is missing."""
+        match = _WORD.search(self._text, self._at)
+        if match is None:
+            raise MissingWord(len(self._text) + 1, 1, f"{what} expected here")
+        self._at = match.end()
+        self._last = (match.start() + 1, len(match[0]))
+        return match[0]
+
+    def rest(self, what: str) -> str:
+        """Take all that is left, blanks inside it as they are."""
+        first = self.word(what)
+        start = self._at - len(first)
+        self._at = len(self._text)
+        self._last = (start + 1, self._at - start)
+        return self._text[start:]
+
+    def end(self) -> None:
+        """Check that nothing is left."""
+        if not self.empty():
+            word = self.word("")
+            raise self.fault(f"nothing more expected here, found {word}")
+
+    def one_of(self, what: str, choices: tuple[str, ...]) -> str:
+        """Take one of some fixed words."""
+        word = self.word(f"{what} ({' or '.join(choices)})")
+        if word not in choices:
+            raise self.fault(f"{' or '.join(choices)} expected, found {word}")
+        return word
+
+    def number(self, what: str, least: int) -> int:
+        """Take a whole number, `least` or more."""
+        word = self.word(f"{what}, a number,")
+        digits = _NUMBER.fullmatch(word)
+        if digits is None or not least <= int(digits[1]) <= _MAX_NUMBER:
+            raise self.fault(f"{what}: a whole number from {least} to {_MAX_NUMBER} expected, found {word}")
+        return int(digits[1])
+
+    def pattern(self, what: str) -> Pattern:
+        """Take a regular expression."""
+        word = self.word(f"{what}, a regular expression,")
+        try:
+            return Pattern(word)
+        except PatternFault as fault:
+            column, width = self._last
+            offset = min(fault.offset, width)
+            raise WordFault(
+                column + offset, width - offset, f"bad pattern: {fault.text}, at offset {fault.offset}"
+            ) from None
+
+    def reply(self, default: str) -> Reply:
+        """Take a reply code and, to the end of the line, its text.  default: the text when there is none."""
+        word = self.word("a reply code, 4xx or 5xx,")
+        if not _CODE.fullmatch(word):
+            raise self.fault(f"a reply code from 400 to 599 expected, found {word}")
+        return Reply(int(word), default if self.empty() else self.rest("the reply's text"))

@@ -1,0 +1,63 @@
+"""Perl regular expressions, by PCRE2, that no hostile subject can turn into work.
+
+Patterns work on octets and without regard to letter case (as Postfix's pcre tables do: host names and mail addresses
+have none). Each match is bounded by MATCH_LIMIT. A match that exceeds it answers CANNOT_TELL, and the caller decides
+what is safe. No pattern is compiled to machine code: that would need writable and executable memory, which a hardened
+service may not map, and subjects are far too short for it to pay.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import pcre2
+
+MATCH_LIMIT = 20_000  # PCRE2 match() calls; interpreted, these take about a millisecond
+_PREFIX = b"(*LIMIT_MATCH=%d)" % MATCH_LIMIT  # one that a pattern sets itself replaces it
+
+
+class Verdict(Enum):
+    """What a test found."""
+
+    YES = "yes"
+    NO = "no"
+    CANNOT_TELL = "cannot tell"
+
+
+class PatternFault(Exception):
+    """A pattern that PCRE2 does not take.  text: PCRE2's message.  offset: characters from the pattern's beginning."""
+
+    def __init__(self, text: str, offset: int) -> None:
+        super().__init__(text, offset)
+        self.text = text
+        self.offset = offset
+
+
+class Pattern:
+    """One regular expression.
+
+    text: as the configuration has it. Raises PatternFault when PCRE2 refuses it.
+    """
+
+    __slots__ = ("_compiled", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        octets = text.encode("utf-8", "surrogateescape")
+        try:
+            self._compiled = pcre2.compile(_PREFIX + octets, pcre2.IGNORECASE, jit=False)
+        except pcre2.PatternError as error:
+            before = octets[: max(0, error.pos - len(_PREFIX))]
+            message = str(error.msg).partition("; ")[2] or str(error.msg)
+            raise PatternFault(message, len(before.decode("utf-8", "replace"))) from None
+
+    def search(self, subject: str) -> Verdict:
+        """Say whether the pattern is found anywhere in `subject`; CANNOT_TELL when that takes too much work."""
+        try:
+            found = self._compiled.search(subject.encode("utf-8", "surrogateescape"))
+        except pcre2.LibraryError:  # the match limit; or a pattern that asks for UTF met octets that are none
+            return Verdict.CANNOT_TELL
+        return Verdict.NO if found is None else Verdict.YES
+
+    def __repr__(self) -> str:
+        return f"Pattern({self.text!r})"
