@@ -1,0 +1,164 @@
+"""Delivery into a command's standard input.
+
+The copy is written to a nameless file first, and that file is the command's standard input: a command may read as much
+of it as it likes, and nothing here can get stuck with it. Its output is kept for the log, up to a bound.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import select
+import signal
+import time
+from typing import IO
+
+from mailrecv.delivery.message import Message
+from mailrecv.delivery.outcome import Outcome, Status
+from mailrecv.delivery.spool import MEMORY_OCTETS, temporary_file, write_all
+
+MAX_OUTPUT_OCTETS = 16_384  # of a command that go to the log; the rest is read and thrown away
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# sysexits.h, and which of them Postfix's pipe(8) takes for temporary. 126 and 127 are the shell's words for a command
+# that it cannot start: something for the administrator to mend, not a reason to send the mail back.
+_EXIT_NAMES = {
+    64: "command line usage error",
+    65: "data format error",
+    66: "cannot open input",
+    67: "user unknown",
+    68: "host name unknown",
+    69: "service unavailable",
+    70: "internal software error",
+    71: "system resource problem",
+    72: "critical OS file missing",
+    73: "cannot create output file",
+    74: "input/output error",
+    75: "temporary failure",
+    76: "remote error in protocol",
+    77: "permission denied",
+    78: "configuration error",
+    126: "command cannot be executed",
+    127: "command not found",
+}
+_TEMPORARY_EXITS = (71, 75, 126, 127)
+
+
+def run(message: Message, recipient: str, command: str, deadline: float) -> Outcome:
+    """Hand the copy for one recipient to `/bin/sh -c command` and wait for its end.
+
+    deadline: on the monotonic clock; past it the command's whole process group is killed. A process that the command
+    leaves behind is not waited for. Raises OSError when the command cannot be started.
+    """
+    import subprocess  # only this kind of delivery needs it
+
+    with _input(message, recipient) as stdin:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", command],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            env=_environment(message, recipient),
+            start_new_session=True,
+            bufsize=0,
+        )
+        assert process.stdout is not None
+        with process.stdout as stdout:
+            try:
+                output, ended = _wait(process.pid, stdout, deadline)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+    if not ended:
+        return Outcome(Status.TEMPORARY, "took too long and was killed", output, timed_out=True)
+    return _outcome(process.returncode, output)
+
+
+def _input(message: Message, recipient: str) -> IO[bytes]:
+    """Return a file with the mbox line and the copy, at its beginning."""
+    if message.data.size <= MEMORY_OCTETS:
+        file: IO[bytes] = os.fdopen(os.memfd_create("message"), "r+b", buffering=0)
+    else:
+        file = temporary_file()
+    try:
+        write_all(file, message.from_line())
+        for block in message.copy_for(recipient):
+            write_all(file, block)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _environment(message: Message, recipient: str) -> dict[str, str]:
+    """Return the command's environment; the names are those of Postfix's local(8)."""
+    local, _, domain = recipient.rpartition("@") if "@" in recipient else (recipient, "", "")
+    try:
+        home = pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        home = "/"
+    return {
+        "PATH": _PATH,
+        "HOME": home,
+        "LANG": os.environ.get("LANG", "C.UTF-8"),
+        "SENDER": message.sender,
+        "RECIPIENT": recipient,
+        "LOCAL": local,
+        "DOMAIN": domain,
+        "CLIENT_ADDRESS": message.client_address,
+        "CLIENT_HOSTNAME": message.client_name,
+        "CLIENT_HELO": message.helo,
+        "MESSAGE_SIZE": str(message.data.size),
+        "MAILRECV_ID": message.id,
+    }
+
+
+def _wait(pid: int, stdout: IO[bytes], deadline: float) -> tuple[tuple[str, ...], bool]:
+    """Read what the command writes until it ends. Return its output in lines, and whether it ended in time."""
+    os.set_blocking(stdout.fileno(), False)
+    output = bytearray()
+    process_fd = os.pidfd_open(pid)
+    try:
+        poller = select.poll()
+        poller.register(process_fd, select.POLLIN)
+        poller.register(stdout, select.POLLIN)
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            ready = {fd for fd, _ in poller.poll(left * 1000)}
+            if stdout.fileno() in ready and not _keep(stdout, output):
+                poller.unregister(stdout)
+            if process_fd in ready or not left:
+                _keep(stdout, output)
+                return _lines(output), process_fd in ready
+    finally:
+        os.close(process_fd)
+
+
+def _keep(stdout: IO[bytes], output: bytearray) -> bool:
+    """Read what is there and keep what the bound allows and one octet more. Return False at the end of the output."""
+    octets = stdout.read(4 * MAX_OUTPUT_OCTETS)
+    output += (octets or b"")[: MAX_OUTPUT_OCTETS + 1 - len(output)]
+    return octets != b""
+
+
+def _lines(output: bytearray) -> tuple[str, ...]:
+    lines = output[:MAX_OUTPUT_OCTETS].decode("utf-8", "surrogateescape").split("\n")
+    if not lines[-1]:
+        lines.pop()
+    if len(output) > MAX_OUTPUT_OCTETS:
+        lines.append(f"(more than {MAX_OUTPUT_OCTETS} octets of output, the rest is left out)")
+    return tuple(lines)
+
+
+def _outcome(exit_code: int, output: tuple[str, ...]) -> Outcome:
+    """Return what an exit code means.  exit_code: as subprocess has it, negative for a signal."""
+    if exit_code == 0:
+        return Outcome(Status.DELIVERED, output=output)
+    if exit_code < 0:
+        return Outcome(Status.TEMPORARY, f"killed by signal {-exit_code} ({signal.strsignal(-exit_code)})", output)
+    status = Status.TEMPORARY if exit_code in _TEMPORARY_EXITS else Status.PERMANENT
+    name = _EXIT_NAMES.get(exit_code)
+    return Outcome(status, f"exit status {exit_code}" + (f" ({name})" if name else ""), output)

@@ -1,0 +1,194 @@
+"""The one place that touches mailboxes on disk: lock, write, sync, rename, cut back.
+
+What a caller gets back as done is on the disk: data and, where a name is new, the directory. What failed is undone as
+far as the system lets it be. Every function raises OSError, and TimeoutError (an OSError) at a deadline; deadlines are
+on the monotonic clock, in seconds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+_FILE_MODE = 0o600
+_DIRECTORY_MODE = 0o700
+_FIRST_WAIT = 0.001  # seconds between two tries for a lock; doubled each time, up to the longest
+_LONGEST_WAIT = 0.1
+
+
+class AppendedFile:
+    """A locked file that is being appended to.  size: octets before this began; 0 for a device or FIFO."""
+
+    def __init__(self, fd: int, size: int, deadline: float) -> None:
+        self.size = size
+        self._fd = fd
+        self._deadline = deadline
+
+    def tail(self, octets: int) -> bytes:
+        """Return the last octets from before this began, fewer if the file is shorter."""
+        octets = min(octets, self.size)
+        return os.pread(self._fd, octets, self.size - octets) if octets else b""
+
+    def write(self, blocks: Iterable[bytes]) -> None:
+        """Append blocks, however little the file takes at a time; a FIFO is waited for until the deadline."""
+        for block in blocks:
+            view = memoryview(block)
+            while view:
+                try:
+                    view = view[os.write(self._fd, view) :]
+                except BlockingIOError:
+                    _wait_until_writable(self._fd, self._deadline)
+
+
+@contextmanager
+def appending(path: str, deadline: float) -> Iterator[AppendedFile]:
+    """Open a file to append to it, alone, and make what was written safe at the end.
+
+    The file is made if missing. If the body raises, or the final sync fails, the file is cut back to where it began.
+    A device or FIFO is just written to: it has no end to lock or to cut back to.
+    """
+    fd = _open_for_append(path, deadline)
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            yield AppendedFile(fd, 0, deadline)
+            return
+        if status.st_size == 0:
+            # Before the first octet, not after the last: a file that another process finds with data in it is then
+            # known to have its name on disk, even if the process that made it was killed.
+            sync_directory(os.path.dirname(path))
+        try:
+            yield AppendedFile(fd, status.st_size, deadline)
+            os.fsync(fd)
+        except BaseException:
+            _cut_back(fd, status.st_size)
+            raise
+    finally:
+        os.close(fd)
+
+
+def store(path: str, blocks: Iterable[bytes]) -> None:
+    """Write a new file and make its data safe; its name is not yet. No file is left if that fails."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
+    try:
+        try:
+            AppendedFile(fd, 0, deadline=0).write(blocks)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(path)
+        raise
+
+
+def rename(path: str, new_path: str) -> None:
+    """Give a stored file its final name and make the name safe. No file is left if that fails."""
+    name = path
+    try:
+        os.rename(path, new_path)
+        name = new_path
+        sync_directory(os.path.dirname(new_path))
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def make_directory(path: str) -> None:
+    """Make a directory and those above it where they are missing, and make their names safe."""
+    try:
+        os.mkdir(path, _DIRECTORY_MODE)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        parent = os.path.dirname(path.rstrip("/"))
+        if not parent:
+            raise
+        make_directory(parent)
+        os.mkdir(path, _DIRECTORY_MODE)
+    sync_directory(os.path.dirname(path.rstrip("/")))
+
+
+def keeps(path: str) -> bool:
+    """Return False for a device such as /dev/null: what is written to it is not stored."""
+    try:
+        return not stat.S_ISCHR(os.stat(path).st_mode)
+    except OSError:
+        return True  # whatever is wrong here, the delivery will meet it
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in a directory safe.  path: empty for the working directory."""
+    fd = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _open_for_append(path: str, deadline: float) -> int:
+    """Return a descriptor of the file at `path`, locked if it is a regular file."""
+    while True:
+        fd = os.open(path, _flags_for(path), _FILE_MODE)
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                return fd
+            _lock(fd, path, deadline)
+            if _is_still_at(path, fd):
+                return fd
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)  # the file was renamed or replaced while its lock was waited for: take the one that is there now
+
+
+def _flags_for(path: str) -> int:
+    """Return how to open the file: a FIFO must not be opened for reading, or it would seem to have a reader."""
+    flags = os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return flags | os.O_WRONLY
+    except FileNotFoundError:
+        pass
+    return flags | os.O_RDWR | os.O_CREAT
+
+
+def _lock(fd: int, path: str, deadline: float) -> None:
+    wait = _FIRST_WAIT
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(None, "locked by another process for too long", path) from None
+        time.sleep(min(wait, left))
+        wait = min(2 * wait, _LONGEST_WAIT)
+
+
+def _is_still_at(path: str, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(fd))
+    except FileNotFoundError:
+        return False
+
+
+def _wait_until_writable(fd: int, deadline: float) -> None:
+    poller = select.poll()
+    poller.register(fd, select.POLLOUT)
+    if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        raise TimeoutError(None, "the reader of this FIFO takes nothing")
+
+
+def _cut_back(fd: int, size: int) -> None:
+    # If this fails too, what is left is a torn tail, and the next append closes it off.
+    with suppress(OSError):
+        os.ftruncate(fd, size)
+        os.fsync(fd)

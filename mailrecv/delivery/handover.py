@@ -1,0 +1,93 @@
+"""Hands a message to all its recipients, saves what fails with the dead letters, and answers for the whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mailrecv.delivery import command, durable, maildir, mbox
+from mailrecv.delivery.message import Message
+from mailrecv.delivery.outcome import Attempt, Outcome, Status, verdict
+from mailrecv.reply import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where one recipient's copy is to go.
+
+    recipient: the address.  method: append, maildir or pipe.  target: a path or a command.
+    """
+
+    recipient: str
+    method: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryLimits:
+    """seconds: how long one delivery may take.  too_slow: the reply when nothing was delivered because of that."""
+
+    seconds: float
+    too_slow: Reply
+
+
+def hand_over(
+    message: Message, destinations: Sequence[Destination], deadletter_file: str | None, limits: DeliveryLimits
+) -> tuple[Reply, list[Attempt]]:
+    """Deliver a message and return the reply to the end of the mail data, with every attempt that was made.
+
+    When some copies were delivered and others failed, the failed ones go to `deadletter_file`, if there is one. When
+    none was delivered, the sender still has the message, and is told so.
+    """
+    attempts = [_attempt(message, destination, limits.seconds) for destination in destinations]
+    outcomes = [attempt.outcome for attempt in attempts]
+    rescues: list[Attempt] = []
+    if (
+        deadletter_file is not None
+        and any(outcome.delivered for outcome in outcomes)
+        and durable.keeps(deadletter_file)
+    ):
+        rescues = [
+            _attempt(message, Destination(attempt.recipient, "append", deadletter_file), limits.seconds, rescue=True)
+            for attempt in attempts
+            if not attempt.outcome.delivered
+        ]
+    rescued = sum(rescue.outcome.delivered for rescue in rescues)
+    return verdict(message.id, outcomes, rescued, limits.too_slow), attempts + rescues
+
+
+def _attempt(message: Message, destination: Destination, seconds: float, *, rescue: bool = False) -> Attempt:
+    began = time.monotonic()
+    outcome = _deliver(message, destination, began + seconds)
+    return Attempt(
+        destination.recipient,
+        destination.method,
+        destination.target,
+        outcome,
+        time.monotonic() - began,
+        dead_letter=rescue,
+    )
+
+
+def _deliver(message: Message, destination: Destination, deadline: float) -> Outcome:
+    """Deliver one copy. An error of the system is a temporary failure: it is this machine's, not the message's."""
+    recipient, target = destination.recipient, destination.target
+    try:
+        match destination.method:
+            case "append":
+                mbox.append(message, recipient, target, deadline)
+            case "maildir":
+                maildir.deliver(message, recipient, target)
+            case "pipe":
+                return command.run(message, recipient, target, deadline)
+            case method:
+                raise ValueError(f"no such method: {method}")
+    except OSError as error:
+        return Outcome(Status.TEMPORARY, _reason(error), timed_out=isinstance(error, TimeoutError))
+    return Outcome(Status.DELIVERED)
+
+
+def _reason(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"

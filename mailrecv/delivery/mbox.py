@@ -1,0 +1,69 @@
+"""Delivery into an mbox, in the mboxrd form: no body line can be taken for the beginning of a message, and none is
+altered for good, since reading takes one `>` off again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from mailrecv.delivery import durable
+from mailrecv.delivery.message import Message
+
+_FROM = b"From "
+_QUOTABLE = re.compile(rb"(\n>*+)From ")
+_QUOTABLE_AT_START = re.compile(rb">*+From ")
+
+
+def append(message: Message, recipient: str, path: str, deadline: float) -> None:
+    """Append the copy for one recipient to the mbox at `path`.
+
+    deadline: on the monotonic clock. Raises OSError when the copy is not safe; the mbox is then as it was.
+    """
+    with durable.appending(path, deadline) as mbox:
+        mbox.write(_closing(mbox.tail(2)))
+        mbox.write(_entry(message, recipient))
+
+
+def quoted(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the blocks with a `>` more on each line of the form `>*From `, wherever blocks end.
+
+    The new `>` goes right before `From `, which comes to the same, so that at most four octets are ever held back.
+    """
+    at_line_start = True  # all that was yielded of the current line is `>`, or nothing
+    held = b""
+    for block in blocks:
+        text = held + block
+        if at_line_start and (match := _QUOTABLE_AT_START.match(text)):
+            text = text[: match.end() - len(_FROM)] + b">" + text[match.end() - len(_FROM) :]
+        if _FROM in text:
+            text = _QUOTABLE.sub(rb"\1>From ", text)
+        held = b""
+        for size in range(len(_FROM) - 1, 0, -1):
+            if text.endswith(_FROM[:size]) and _is_line_start(text[:-size], at_line_start):
+                held, text = text[-size:], text[:-size]
+                break
+        at_line_start = _is_line_start(text, at_line_start)
+        yield text
+    yield held
+
+
+def _is_line_start(text: bytes, before: bool) -> bool:
+    """Say whether nothing but `>` follows the last LF.  before: the answer for what came before `text`."""
+    if text[-1:] not in (b"\n", b">", b""):
+        return False
+    rest = text.rstrip(b">")
+    return rest.endswith(b"\n") if rest else before
+
+
+def _entry(message: Message, recipient: str) -> Iterator[bytes]:
+    yield message.from_line() + message.trace_for(recipient)
+    yield from quoted(message.data.blocks())
+    yield b"\n"
+
+
+def _closing(tail: bytes) -> list[bytes]:
+    """Return what has to be written so that a blank line ends whatever the file ends with, be it torn."""
+    if tail in (b"", b"\n\n"):
+        return []
+    return [b"\n" if tail.endswith(b"\n") else b"\n\n"]
