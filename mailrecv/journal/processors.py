@@ -1,0 +1,112 @@
+"""The steps that an entry goes through on its way to a sink; each is a structlog processor.
+
+Select, then make safe, then describe, then render: journald fields, a syslog line, a file line or a terminal line.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from syslog import LOG_CRIT, LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING
+from typing import Any
+
+import structlog
+
+from mailrecv.journal.catalogue import Entry
+from mailrecv.journal.escape import shown
+from mailrecv.journal.sinks import IDENTIFIER
+from mailrecv.reply import Reply
+
+EventDict = structlog.types.EventDict
+_LEVELS = {
+    LOG_CRIT: "critical",
+    LOG_ERR: "error",
+    LOG_WARNING: "warning",
+    LOG_NOTICE: "info",
+    LOG_INFO: "info",
+    LOG_DEBUG: "debug",
+}
+
+
+class Select:
+    """Drops the entries that the debug flags do not ask for."""
+
+    def __init__(self, flags: str) -> None:
+        self._flags = flags
+
+    def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
+        flag = event["entry"].flag
+        if flag and flag not in self._flags and "a" not in self._flags:
+            raise structlog.DropEvent
+        return event
+
+
+class MakeSafe:
+    """Turns every fact into text that is safe in a log. The server's own replies keep their brackets."""
+
+    def __init__(self, *, loghex: bool, brackets: bool) -> None:
+        self._loghex = loghex
+        self._brackets = brackets
+
+    def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
+        for name, value in event.items():
+            if isinstance(value, Reply):
+                event[name] = shown(str(value), loghex=self._loghex, brackets=False)
+            elif isinstance(value, bytes):
+                text = value.decode("utf-8", "surrogateescape")
+                event[name] = shown(text, loghex=self._loghex, brackets=self._brackets)
+            elif isinstance(value, float):
+                event[name] = f"{value:.3f}"
+            elif not isinstance(value, Entry):
+                event[name] = shown(str(value), loghex=self._loghex, brackets=self._brackets)
+        return event
+
+
+def describe(logger: Any, method: str, event: EventDict) -> EventDict:
+    """Add the readable message."""
+    event["message"] = event["entry"].message.format_map(event)
+    return event
+
+
+def render_for_journald(logger: Any, method: str, event: EventDict) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return the fields of a journal entry."""
+    entry: Entry = event.pop("entry")
+    fields = [
+        f"MESSAGE={event.pop('message')}",
+        f"PRIORITY={entry.priority}",
+        f"MESSAGE_ID={entry.message_id}",
+        f"SYSLOG_IDENTIFIER={IDENTIFIER}",
+        f"SYSLOG_PID={os.getpid()}",
+        f"MAILRECV_EVENT={event.pop('event')}",
+    ]
+    return tuple(fields + [f"MAILRECV_{name.upper()}={value}" for name, value in event.items()]), {}
+
+
+def render_for_syslog(logger: Any, method: str, event: EventDict) -> tuple[tuple[str, int], dict[str, Any]]:
+    """Return a line for syslog(3), and its priority."""
+    return (event["message"], event["entry"].priority), {}
+
+
+class RenderForFile:
+    """Makes a line for a file.  with_address: put the client's address before the message, as fail2ban needs it."""
+
+    def __init__(self, *, with_address: bool) -> None:
+        self._with_address = with_address
+
+    def __call__(self, logger: Any, method: str, event: EventDict) -> str:
+        address = f"[{event['client_address']}] " if self._with_address and "client_address" in event else ""
+        return f"{time.asctime()} {IDENTIFIER.upper()}[{os.getpid()}]: {address}{event['message']}\n"
+
+
+def for_terminal(logger: Any, method: str, event: EventDict) -> EventDict:
+    """Leave what structlog's renderer shows: time, level and message."""
+    return {
+        "timestamp": time.strftime("%H:%M:%S"),
+        "level": _LEVELS[event["entry"].priority],
+        "event": event["message"],
+    }
+
+
+def end_line(logger: Any, method: str, text: str) -> str:
+    """Add the line end."""
+    return text + "\n"

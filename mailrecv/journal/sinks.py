@@ -1,0 +1,68 @@
+"""Where a log can go. Each sink takes one entry at a time, with `msg`, in the form its renderer made."""
+
+from __future__ import annotations
+
+import os
+import syslog
+from collections.abc import Callable
+from contextlib import suppress
+
+IDENTIFIER = "mailrecv"
+JOURNALD_SOCKET = "/run/systemd/journal/socket"
+SYSLOG_SOCKET = "/dev/log"
+_FILE_MODE = 0o644
+
+
+class Journald:
+    """systemd's journal, by its native protocol."""
+
+    def __init__(self) -> None:
+        from systemd.journal import sendv  # costs more than the other sinks together
+
+        self._sendv = sendv
+
+    def msg(self, *fields: str) -> None:
+        """Write an entry.  fields: NAME=value, the values free of anything that is not UTF-8."""
+        self._sendv(*fields)
+
+
+class Syslog:
+    """syslog(3), for a system without journald."""
+
+    def __init__(self) -> None:
+        syslog.openlog(IDENTIFIER, syslog.LOG_PID, syslog.LOG_MAIL)
+
+    def msg(self, text: str, priority: int) -> None:
+        """Write a line."""
+        syslog.syslog(priority, text)
+
+
+class File:
+    """A file, opened for each line: it may be rotated at any time, and no signal is needed.
+
+    path: of the file.  complain: gets the error and the line when it cannot be written.
+    """
+
+    def __init__(self, path: str, complain: Callable[[OSError, str], None]) -> None:
+        self._path = path
+        self._complain = complain
+
+    def msg(self, line: str) -> None:
+        """Append a line, in one write, so that the lines of several processes never mix."""
+        try:
+            fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, _FILE_MODE)
+            try:
+                os.write(fd, line.encode("utf-8", "replace"))
+            finally:
+                os.close(fd)
+        except OSError as error:
+            self._complain(error, line)
+
+
+class Stream:
+    """Standard error: a terminal, or whatever started the program without a system log at hand."""
+
+    def msg(self, line: str) -> None:
+        """Write a line; nobody is left to be told when that fails."""
+        with suppress(OSError):
+            os.write(2, line.encode("utf-8", "replace"))
