@@ -1,0 +1,68 @@
+"""What the program was started with: a socket from systemd or from inetd, or a person's standard streams.
+
+A socket that came as standard input came as standard output and standard error too (xinetd does that). It is moved
+away from there at once, so that nothing which prints, now or later, can reach the client.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+
+_STANDARD_STREAMS = (0, 1, 2)
+
+
+class ActivationError(Exception):
+    """What the program was started with is nothing it can serve."""
+
+
+def take_socket() -> socket.socket | None:
+    """Return the socket that this process was started with, or None when there is none.
+
+    It is a connected stream socket or a listening one. Raises ActivationError for anything else.
+    """
+    given = _take_from_systemd() if "LISTEN_FDS" in os.environ else None
+    given = given or _take_from_standard_input()
+    if given is not None and given.type != socket.SOCK_STREAM:
+        raise ActivationError(f"a stream socket is needed, this one is {given.type.name}")
+    return given
+
+
+def is_listening(given: socket.socket) -> bool:
+    """Say whether a socket accepts connections, rather than being one."""
+    return bool(given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+
+def peer_address(connection: socket.socket) -> str | None:
+    """Return the client's address, or None for a peer on this machine without one (AF_UNIX). Raises OSError."""
+    peer = connection.getpeername()
+    return str(peer[0]) if connection.family in (socket.AF_INET, socket.AF_INET6) else None
+
+
+def _take_from_systemd() -> socket.socket | None:
+    from systemd.daemon import listen_fds
+
+    fds = listen_fds()
+    if len(fds) > 1:
+        raise ActivationError(f"one socket is needed, systemd gave {len(fds)}")
+    return socket.socket(fileno=fds[0]) if fds else None
+
+
+def _take_from_standard_input() -> socket.socket | None:
+    try:
+        status = os.fstat(0)
+    except OSError:
+        return None
+    if not stat.S_ISSOCK(status.st_mode):
+        return None
+    given = socket.socket(fileno=os.dup(0))
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for fd in _STANDARD_STREAMS:
+        try:
+            if os.path.samestat(os.fstat(fd), status):
+                os.dup2(nowhere, fd)
+        except OSError:
+            continue
+    os.close(nowhere)
+    return given

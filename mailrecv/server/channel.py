@@ -1,0 +1,147 @@
+"""The octets of one connection, in both directions, with deadlines.
+
+Every wait here ends: with octets, at the deadline (TimeoutError), when the program is told to stop (Stopping), or when
+the other end is gone (b"" from `receive`, ConnectionError from `send`). Deadlines are on the monotonic clock, in
+seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import time
+from abc import ABC, abstractmethod
+from contextlib import suppress
+
+RECEIVE_OCTETS = 1 << 18
+PIPE_BUF_OCTETS = 4096  # Linux: what a pipe that is ready takes without blocking
+_LINGER_SECONDS = 1.0
+_LINGER_OCTETS = 1 << 24
+
+
+class Stopping(Exception):
+    """The program was told to stop while this connection waited for its client."""
+
+
+class Stop:
+    """A request to stop that every wait notices. It holds for good."""
+
+    def __init__(self) -> None:
+        self._read_fd, self._write_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def on_signals(self) -> None:
+        """Make SIGTERM and SIGINT request it, instead of ending the process in the middle of a delivery."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.request())
+
+    def request(self) -> None:
+        """Ask for it; more than once is as good as once."""
+        if not self.requested:
+            os.write(self._write_fd, b"!")
+
+    @property
+    def requested(self) -> bool:
+        """True once it was asked for."""
+        return bool(select.select([self._read_fd], [], [], 0)[0])
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable once it was asked for."""
+        return self._read_fd
+
+
+class Channel(ABC):
+    """A connection to a client.  stop: ends every wait."""
+
+    def __init__(self, in_fd: int, out_fd: int, stop: Stop) -> None:
+        self._in_fd = in_fd
+        self._out_fd = out_fd
+        self._stop = stop
+
+    def receive(self, deadline: float) -> bytes:
+        """Return what came from the client, b"" when it is gone. Raises TimeoutError and Stopping."""
+        self._wait(self._in_fd, select.POLLIN, deadline)
+        try:
+            return self._read()
+        except ConnectionError:
+            return b""
+
+    def send(self, octets: bytes, deadline: float) -> None:
+        """Send all of `octets`. Raises TimeoutError, Stopping, and ConnectionError when the client is gone.
+
+        A deadline in the past still lets out what goes without a wait.
+        """
+        view = memoryview(octets)
+        while view:
+            try:
+                view = view[self._write(view) :]
+            except BlockingIOError:
+                self._wait(self._out_fd, select.POLLOUT, deadline)
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the connection, after the client has had a chance to read the last reply."""
+
+    @abstractmethod
+    def _read(self) -> bytes:
+        """Read what is there."""
+
+    @abstractmethod
+    def _write(self, octets: memoryview) -> int:
+        """Write what goes without a wait, or raise BlockingIOError when nothing does."""
+
+    def _wait(self, fd: int, event: int, deadline: float) -> None:
+        poller = select.poll()
+        poller.register(fd, event)
+        poller.register(self._stop, select.POLLIN)
+        left = max(0.0, deadline - time.monotonic())
+        ready = {ready_fd for ready_fd, _ in poller.poll(left * 1000)}
+        if not ready:
+            raise TimeoutError
+        if fd not in ready:
+            raise Stopping
+
+
+class SocketChannel(Channel):
+    """A connected stream socket."""
+
+    def __init__(self, connection: socket.socket, stop: Stop) -> None:
+        super().__init__(connection.fileno(), connection.fileno(), stop)
+        self._connection = connection
+
+    def close(self) -> None:
+        """Close the socket, so that its last octets arrive.
+
+        A socket that is closed while octets from the client are still unread resets the connection, and a reset can
+        overtake the reply. So this side is shut down first, and what the client still sends is read for a moment.
+        """
+        deadline = time.monotonic() + _LINGER_SECONDS
+        octets = 0
+        with self._connection, suppress(OSError, Stopping):
+            self._connection.shutdown(socket.SHUT_WR)
+            while octets < _LINGER_OCTETS and (block := self.receive(deadline)):
+                octets += len(block)
+
+    def _read(self) -> bytes:
+        return self._connection.recv(RECEIVE_OCTETS)
+
+    def _write(self, octets: memoryview) -> int:
+        return self._connection.send(octets, socket.MSG_DONTWAIT)
+
+
+class StreamChannel(Channel):
+    """Standard input and output: a terminal, a pipe or a file."""
+
+    def close(self) -> None:
+        """Leave the streams as they are: they are not this program's."""
+
+    def _read(self) -> bytes:
+        return os.read(self._in_fd, RECEIVE_OCTETS)
+
+    def _write(self, octets: memoryview) -> int:
+        poller = select.poll()
+        poller.register(self._out_fd, select.POLLOUT)
+        if not poller.poll(0):
+            raise BlockingIOError
+        return os.write(self._out_fd, octets[:PIPE_BUF_OCTETS])
