@@ -135,7 +135,7 @@ def _error(draft: Draft, words: Words, line: int) -> None:
 def _group_name(words: Words) -> str:
     name = words.word("a group's name, +NAME,")
     if not name.startswith("+") or len(name) < 2:
-        raise words.fault(f"a group's name begins with +, found {name}")
+        raise words.found("a group's name that begins with +", name)
     return name
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from mailrecv.config.directives import DIRECTIVES, Draft
 from mailrecv.config.faults import ConfigError, Fault
 from mailrecv.config.model import Config
-from mailrecv.config.words import MissingWord, WordFault, Words
+from mailrecv.config.words import MissingWord, WordFault, Words, brief
+
+_LONGEST_TYPO = 40  # characters of a word that may have been meant as a directive
 
 
 def read_config(path: str) -> Config:
@@ -42,15 +44,13 @@ def parse_config(octets: bytes, path: str) -> Config:
 
 
 def _read_line(draft: Draft, source: str, number: int) -> None:
-    if not source.isascii():
-        _check_utf_8(source)
     words = Words(source)
     if words.empty():
         return
     name = words.word("a directive")
     directive = DIRECTIVES.get(name)
     if directive is None:
-        raise words.fault(f"unknown directive {_shown(name)}{_hint(name)}")
+        raise words.fault(f"unknown directive {brief(name)}{_hint(name)}")
     try:
         directive.read(draft, words, number)
     except MissingWord as fault:
@@ -58,16 +58,10 @@ def _read_line(draft: Draft, source: str, number: int) -> None:
     draft.directives.append((number, words.text()))
 
 
-def _check_utf_8(source: str) -> None:
-    for column, character in enumerate(source, 1):
-        if "\udc80" <= character <= "\udcff":
-            raise WordFault(column, 1, f"octet 0x{ord(character) - 0xDC00:02x} is not UTF-8")
-
-
 def _hint(name: str) -> str:
     import difflib  # only a faulty file needs it
 
-    near = difflib.get_close_matches(name[:40].lower(), DIRECTIVES, 1)
+    near = difflib.get_close_matches(name.lower(), DIRECTIVES, 1) if len(name) <= _LONGEST_TYPO else []
     return f", did you mean {near[0]}?" if near else ""
 
 

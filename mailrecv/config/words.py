@@ -13,9 +13,10 @@ from mailrecv.reply import Reply
 
 _WORD = re.compile(r"[^ \t]+")
 _COMMENT = re.compile(r"(?:^|(?<=[ \t]))#")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_UNFIT = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\udc80-\udcff]")  # controls, and octets that are not UTF-8
 _CODE = re.compile(r"[45][0-9][0-9]")
 _NUMBER = re.compile(r"0*([0-9]{1,16})")
+_SHOWN = 40  # characters of a word that a fault repeats
 _MAX_NUMBER = 10**15  # larger than any count, octets or seconds that can be meant
 
 
@@ -29,19 +30,29 @@ class WordFault(Exception):
         self.text = text
 
 
+def _unfit(character: str) -> str:
+    code = ord(character)
+    return f"octet 0x{code - 0xDC00:02x} is not UTF-8" if code >= 0xDC80 else f"control character 0x{code:02x}"
+
+
 class MissingWord(WordFault):
     """The line ends where a word should be."""
+
+
+def brief(word: str) -> str:
+    """Return a word for use in a fault's text, cut off where it is long."""
+    return word if len(word) <= _SHOWN else word[:_SHOWN] + "..."
 
 
 class Words:
     """A cursor over the words of a line.  text: the line without its line end."""
 
     def __init__(self, text: str) -> None:
-        control = _CONTROL.search(text)
-        if control:
-            raise WordFault(control.start() + 1, 1, f"control character 0x{ord(control[0]):02x}")
         comment = _COMMENT.search(text)
         self._text = text[: comment.start()].rstrip(" \t") if comment else text.rstrip(" \t")
+        unfit = _UNFIT.search(self._text)  # a comment may hold anything
+        if unfit:
+            raise WordFault(unfit.start() + 1, 1, _unfit(unfit[0]))
         self._at = 0  # where the next word is looked for
         self._last = (1, 1)  # column and width of the word taken last
 
@@ -56,6 +67,10 @@ class Words:
     def fault(self, text: str) -> WordFault:
         """Return a fault at the word taken last."""
         return WordFault(*self._last, text)
+
+    def found(self, expected: str, word: str) -> WordFault:
+        """Return a fault that says what was expected, and the word that stands there instead."""
+        return self.fault(f"{expected} expected, found {brief(word)}")
 
     def word(self, what: str) -> str:
         """Take the next word.  what: its name, for the fault when it is missing."""
@@ -78,13 +93,13 @@ class Words:
         """Check that nothing is left."""
         if not self.empty():
             word = self.word("")
-            raise self.fault(f"nothing more expected here, found {word}")
+            raise self.found("nothing more", word)
 
     def one_of(self, what: str, choices: tuple[str, ...]) -> str:
         """Take one of some fixed words."""
         word = self.word(f"{what} ({' or '.join(choices)})")
         if word not in choices:
-            raise self.fault(f"{' or '.join(choices)} expected, found {word}")
+            raise self.found(f"{' or '.join(choices)}", word)
         return word
 
     def number(self, what: str, least: int) -> int:
@@ -92,7 +107,7 @@ class Words:
         word = self.word(f"{what}, a number,")
         digits = _NUMBER.fullmatch(word)
         if digits is None or not least <= int(digits[1]) <= _MAX_NUMBER:
-            raise self.fault(f"{what}: a whole number from {least} to {_MAX_NUMBER} expected, found {word}")
+            raise self.found(f"{what}: a whole number from {least} to {_MAX_NUMBER}", word)
         return int(digits[1])
 
     def pattern(self, what: str) -> Pattern:
@@ -111,5 +126,5 @@ class Words:
         """Take a reply code and, to the end of the line, its text.  default: the text when there is none."""
         word = self.word("a reply code, 4xx or 5xx,")
         if not _CODE.fullmatch(word):
-            raise self.fault(f"a reply code from 400 to 599 expected, found {word}")
+            raise self.found("a reply code from 400 to 599", word)
         return Reply(int(word), default if self.empty() else self.rest("the reply's text"))

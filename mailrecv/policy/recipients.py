@@ -17,7 +17,6 @@ def route(config: Config, client: Client, recipient: str) -> Decision:
     """Decide about one recipient.  recipient: the address without angle brackets, in any letter case."""
     rules = config.deliver.get(recipient.lower(), ())
     tests: list[Test] = []
-    name_unknown = False
     for rule in rules:
         if rule.group is None:
             return Decision(None, rule.line, tuple(tests), Route(rule.method, rule.target))
@@ -25,9 +24,10 @@ def route(config: Config, client: Client, recipient: str) -> Decision:
         tests += tried
         if verdict is Verdict.YES:
             return Decision(None, rule.line, tuple(tests), Route(rule.method, rule.target))
-        name_unknown |= verdict is Verdict.CANNOT_TELL
+        if verdict is Verdict.CANNOT_TELL:  # a later line might send the mail elsewhere than this one would
+            return Decision(NAME_NOT_KNOWN_NOW, rule.line, tuple(tests))
     if rules:
-        return Decision(NAME_NOT_KNOWN_NOW if name_unknown else CLIENT_NOT_IN_GROUP, rules[0].line, tuple(tests))
+        return Decision(CLIENT_NOT_IN_GROUP, rules[0].line, tuple(tests))
     for error in config.errors:
         verdict = error.pattern.search(recipient)
         tests.append(Test(error.line, error.pattern.text, recipient, verdict))

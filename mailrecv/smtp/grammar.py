@@ -1,9 +1,9 @@
 """The grammar of command lines and of the paths in them (RFC 821 §4.1.2).
 
 Knows octets only: no state, no counting. Every pattern stands beside the ABNF that it implements and runs in time
-linear in the length of the line: what may follow a repetition never begins with an octet that the repetition takes, so giving
-one back never helps. Possessive quantifiers stand on single octets only: on groups, the Python of Debian 12 (3.11.2)
-gets them wrong.
+linear in the length of the line: what may follow a repetition never begins with an octet that the repetition takes, so
+giving one back never helps. Possessive quantifiers stand on single octets only: on groups, the Python of Debian 12
+(3.11.2) gets them wrong.
 
 It is more liberal than the RFC where honest senders are: a blank after the colon, no angle brackets, a local part with
 any printable characters, no domain at all. It is never liberal with control characters, which have no place in a

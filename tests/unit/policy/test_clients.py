@@ -1,0 +1,134 @@
+"""Which clients may connect, and when DNS is asked about them."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from mailrecv.client import Client, Lookup
+from mailrecv.config.model import Config
+from mailrecv.policy.clients import NAME_NOT_KNOWN_NOW, NOT_ALLOWED, admit, match
+from mailrecv.policy.patterns import Verdict
+from mailrecv.reply import Reply
+from tests.support.configs import client, config, unasked_client
+
+ANY_NAME = "limit.fcrdns_check off"
+GOOGLE = r"allow remotehost ^mail\.google\.com$"
+
+
+def refusal(configuration: Config, who: Client) -> Reply | None:
+    return admit(configuration, who).reply
+
+
+def test_a_client_with_a_confirmed_name_may_connect() -> None:
+    """Without `allow` lines every client may connect whose name is confirmed."""
+    assert refusal(config(), client(name="mail.example")) is None
+
+
+def test_a_client_without_a_confirmed_name_is_turned_away() -> None:
+    """A client without a confirmed name gets the reply of limit.fcrdns_check, and the decision names that limit."""
+    decision = admit(config("limit.fcrdns_check on 554 Go away"), client())
+    assert (decision.reply, decision.limit, decision.line) == (Reply(554, "Go away"), "fcrdns_check", 0)
+    reply = refusal(config(), client())
+    assert reply is not None
+    assert reply.code == 421
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"])
+def test_loopback_needs_no_name(address: str) -> None:
+    """This machine itself may connect without a name, and DNS is not asked."""
+    assert refusal(config(), unasked_client(address)) is None
+
+
+def test_without_the_check_nobody_needs_a_name() -> None:
+    """With limit.fcrdns_check off and no `allow` line everyone may connect, and DNS is not asked."""
+    assert refusal(config(ANY_NAME), unasked_client()) is None
+
+
+def test_a_check_that_dns_cannot_answer_now_refuses_for_now() -> None:
+    """A client whose name DNS could not tell just now is refused with a 4xx, also where the check's reply is a 5xx."""
+    unknown = client(temporary=True)
+    assert refusal(config("limit.fcrdns_check on 554 Go away"), unknown) == NAME_NOT_KNOWN_NOW
+    assert refusal(config("limit.fcrdns_check on 450 Come back"), unknown) == Reply(450, "Come back")
+
+
+@pytest.mark.parametrize("fcrdns", ["on", "off"])
+def test_only_clients_that_match_are_let_in(fcrdns: str) -> None:
+    """With `allow` lines a client has to match one, and that line decides."""
+    configuration = config(f"limit.fcrdns_check {fcrdns}", "allow remotehost ^x", GOOGLE, "allow remotehost google")
+    decision = admit(configuration, client(name="mail.google.com"))
+    assert (decision.reply, decision.line) == (None, 3)
+    decision = admit(configuration, client(name="mail.evil.example"))
+    assert (decision.reply, decision.line) == (NOT_ALLOWED, 0)
+    assert NOT_ALLOWED.code == 554
+
+
+def test_patterns_are_tried_on_the_name_then_on_the_address() -> None:
+    """Each pattern in file order is tried on the name first, and every test is told."""
+    decision = admit(config("allow remotehost x", r"allow remotehost ^192\."), client(name="mail.example"))
+    assert [(test.line, test.pattern, test.subject, test.verdict) for test in decision.tests] == [
+        (1, "x", "mail.example", Verdict.YES),
+    ]
+    decision = admit(config("allow remotehost y", r"allow remotehost ^192\."), client(name="mail.example"))
+    assert [(test.line, test.subject, test.verdict) for test in decision.tests] == [
+        (1, "mail.example", Verdict.NO),
+        (1, "192.0.2.7", Verdict.NO),
+        (2, "mail.example", Verdict.NO),
+        (2, "192.0.2.7", Verdict.YES),
+    ]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["^2001:db8::7$", "^2001:0db8:0000:0000:0000:0000:0000:0007$", "^2001:DB8:", r"^2001:0db8:(0000:){5}"],
+)
+def test_an_ipv6_address_matches_in_both_forms(pattern: str) -> None:
+    """A pattern may be written for the short form of an IPv6 address or for the full one."""
+    assert refusal(config(ANY_NAME, f"allow remotehost {pattern}"), client("2001:db8::7")) is None
+    assert refusal(config(ANY_NAME, f"allow remotehost {pattern}"), client("2001:db9::7")) == NOT_ALLOWED
+
+
+def test_an_ipv4_address_matches_however_the_socket_has_it() -> None:
+    """A client by IPv4 on an IPv6 socket is matched by its IPv4 address."""
+    assert refusal(config(ANY_NAME, r"allow remotehost ^192\.0\.2\.7$"), client("::ffff:192.0.2.7")) is None
+
+
+@pytest.mark.parametrize("pattern", ["unknown", "^$", "None"])
+def test_a_client_without_a_name_matches_no_pattern_for_names(pattern: str) -> None:
+    """What stands for an unconfirmed name in logs and replies is not a name that a pattern could match."""
+    assert refusal(config(ANY_NAME, f"allow remotehost {pattern}"), client()) == NOT_ALLOWED
+
+
+def test_a_name_that_dns_cannot_tell_now_refuses_for_now() -> None:
+    """No match, but a name that might have matched is not known just now: 421, so that the sender tries again."""
+    assert refusal(config(ANY_NAME, GOOGLE), client(temporary=True)) == NAME_NOT_KNOWN_NOW
+    assert NAME_NOT_KNOWN_NOW.code == 421
+    assert refusal(config(ANY_NAME, GOOGLE, r"allow remotehost ^192\."), client(temporary=True)) is None
+
+
+def test_a_runaway_pattern_lets_nobody_in() -> None:
+    """A pattern over its match limit counts as no match, within milliseconds; the patterns after it are tried."""
+    runaway, name = r"allow remotehost (a+)+$", "a" * 60 + ".example"
+    start = time.monotonic()
+    decision = admit(config(runaway), client(name=name))
+    assert time.monotonic() - start < 0.25
+    assert decision.reply == NOT_ALLOWED
+    assert decision.tests[0].verdict is Verdict.CANNOT_TELL
+    decision = admit(config(runaway, "allow remotehost example$"), client(name=name))
+    assert (decision.reply, decision.line) == (None, 2)
+
+
+def test_dns_is_not_asked_without_a_pattern() -> None:
+    """A group without patterns is no reason to ask for a name."""
+    assert match((), unasked_client()) == (Verdict.NO, 0, ())
+
+
+def test_a_lookup_that_takes_too_long_ends_the_decision() -> None:
+    """The deadline of a lookup is no answer about the client: it goes on to whoever asked for the decision."""
+
+    def resolve(address: str) -> Lookup:
+        raise TimeoutError(address)
+
+    with pytest.raises(TimeoutError):
+        admit(config(), Client("192.0.2.7", resolve=resolve))
