@@ -14,7 +14,8 @@ a `Refused` event, already answered. MisuseError means that the caller broke the
     send(machine.data_to_send())
 
 Invariants: one reply for each command line and for each end of mail data, in their order; no event of a transaction
-after its `Reset`; the events do not depend on how the octets were cut into pieces, but for where `Text` is cut.
+after its `Reset`; the events do not depend on how the octets were cut into pieces, but for where `Text` is cut, and how
+much of it comes before the `Reset` that makes it void.
 """
 
 from __future__ import annotations

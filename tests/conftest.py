@@ -1,0 +1,38 @@
+"""What a test may ask of the machine, and what happens when the machine does not have it.
+
+A test that needs root, or a program, says so with a marker and is skipped where it is missing. With CI set in the
+environment a skip is a failure: nobody reads the reasons there, and a check that was not made must not look passed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Generator
+
+import pytest
+
+
+def pytest_configure() -> None:
+    """Put the folders of system programs, such as xinetd, on the PATH: Debian gives them to root only."""
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose needs the machine does not meet."""
+    if item.get_closest_marker("needs_root") and os.geteuid() != 0:
+        pytest.skip("needs root")
+    tools = {tool for marker in item.iter_markers("needs_tool") for tool in marker.args}
+    if missing := sorted(tool for tool in tools if not shutil.which(tool)):
+        pytest.skip(f"needs {', '.join(missing)}: run `make test-tools`")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With CI set, turn a skip, whatever its cause, into a failure with the same reason."""
+    report = yield
+    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"CI allows no skipped test: {reason}"
+    return report

@@ -1,0 +1,218 @@
+"""What holds of the protocol machine whatever a client sends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from itertools import pairwise, product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailrecv.limits import Limits, Switch
+from mailrecv.reply import Reply
+from mailrecv.smtp import Closed, Event, Path, Reset, Text
+from mailrecv.smtp.events import Question
+from mailrecv.smtp.framing import Framing, MailDataReader
+from mailrecv.smtp.grammar import Malformed, parse_command, parse_path
+from tests.support.machine import ENVELOPE, Answer, Run, agree, limited, pieces, run, typed
+
+thorough = settings(max_examples=500, deadline=None)
+
+# What a client may send: mostly sensible commands, so that every state is reached, and everything else in between.
+
+COMMANDS = [
+    *ENVELOPE * 3,
+    "EHLO x",
+    "HELO",
+    "MAIL FROM:<>",
+    "MAIL FROM:<a@b> SIZE=1",
+    "RCPT TO:<postmaster>",
+    'RCPT TO:<@a,@b:"c d"@e>',
+    "RSET",
+    "NOOP",
+    "HELP",
+    "VRFY x",
+    "TURN",
+    "QUIT",
+    "WHAT",
+    "",
+    ".",
+    "..",
+    "x" * 511,
+    "x" * 2000,
+]
+ODDITIES = [b".", b"\r", b"\n", b"\r\n", b"\n.\n", b"\r\n.\r\n", b"\0", b"\xff", b" "]
+
+commands = st.sampled_from(COMMANDS).map(str.encode)
+oddities = st.sampled_from(ODDITIES) | st.binary(max_size=20)
+
+
+@st.composite
+def sessions(draw: st.DrawFn) -> bytes:
+    """Return the octets of a session: lines with one line end, most of them whole and some with oddities in them."""
+    end = draw(st.sampled_from([b"\r\n", b"\n"]))
+    usual = draw(st.booleans())
+    start = typed(*ENVELOPE, end=end) if usual else b""
+    lines = st.one_of(commands.map(lambda line: line + end), commands.map(lambda line: line + end), oddities)
+    return start + b"".join(draw(st.lists(lines, max_size=30)))
+
+
+limits = st.sampled_from(
+    [
+        Limits(),
+        limited(),
+        limited(smtp_commands=9, smtp_rcpt_to=1),
+        limited(smtp_failcmds=3, smtp_data_size=10),
+        limited(smtp_unknowncmd=1, smtp_data_size=0, smtp_rcpt_to=0),
+        Limits(smtp_ascii=Switch(False, Reply(500, "Never said"))),
+    ]
+)
+
+
+def contrary(question: Question) -> Reply:
+    """Answer with a refusal now and then, depending only on the question."""
+    return agree(question) if sum(repr(question).encode()) % 5 else Reply(450, "Not now")
+
+
+answers = st.sampled_from([agree, contrary])
+
+
+@st.composite
+def cut(draw: st.DrawFn, octets: bytes) -> list[bytes]:
+    """Return the octets in pieces: single ones, or cut at random places."""
+    if draw(st.booleans()):
+        return list(pieces(octets, draw(st.integers(1, 5))))
+    cuts = draw(st.lists(st.integers(0, len(octets)), max_size=20))
+    return [octets[a:b] for a, b in pairwise([0, *sorted(cuts), len(octets)]) if a < b]
+
+
+def valid_events(result: Run) -> list[Event]:
+    """Return the events without the mail data that a Reset voids: how much of it comes before depends on the pieces."""
+    void = [event for event, after in pairwise(result.events) if isinstance(event, Text) and after == Reset(b"", None)]
+    return [event for event in result.events if not any(event is one for one in void)]
+
+
+anything = sessions() | st.binary(max_size=1000)
+
+
+@thorough
+@given(st.data(), anything, limits, answers)
+def test_any_pieces_give_the_same(data: st.DataObject, octets: bytes, limits: Limits, answer: Answer) -> None:
+    """However the octets are cut, the same events and the same replies come of them."""
+    whole = run(octets, limits, answer)
+    cut_up = run(data.draw(cut(octets)), limits, answer)
+    assert valid_events(cut_up) == valid_events(whole)
+    assert cut_up.sent == whole.sent
+
+
+@thorough
+@given(anything, limits, answers)
+def test_one_reply_for_each_command(octets: bytes, limits: Limits, answer: Answer) -> None:
+    """No octets raise, and each command line and each message is answered once, until the session ends."""
+    result = run(octets, limits, answer)
+    replies = iter(result.codes)
+    greeted = next(replies) == 220
+    line_end = LINE_ENDS[Framing.CRLF if octets.partition(b"\n")[0].endswith(b"\r") else Framing.LF]
+    unanswered: bytes | None = octets
+    while greeted and unanswered is not None and (match := line_end.search(unanswered)):
+        if (code := next(replies, None)) is None:
+            break
+        unanswered = unanswered[match.end() :]
+        if code == 354:
+            _, unanswered = decode_line_by_line(unanswered, line_end)
+            assert unanswered is None or next(replies) in (250, 450, 552)
+    else:
+        unanswered = None
+    assert list(replies) == []
+    assert isinstance(result.events[-1], Closed)
+    assert unanswered is None or result.events[-1].cause != "left"
+
+
+# Mail data
+
+
+LINE_ENDS = {Framing.CRLF: re.compile(rb"\r\n"), Framing.LF: re.compile(rb"\r?\n")}
+framings = st.sampled_from(sorted(LINE_ENDS, key=str))
+mail_data = st.lists(oddities | st.sampled_from([b"x", b"..", b".\r", b"\r."]), max_size=30).map(b"".join)
+
+
+def decode_line_by_line(octets: bytes, line_end: re.Pattern[bytes]) -> tuple[bytes, bytes | None]:
+    """Return the mail data and what follows its end, or None if it does not end: as slow and plain as can be."""
+    decoded = b""
+    while match := line_end.search(octets):
+        line, octets = octets[: match.start()], octets[match.end() :]
+        if line == b".":
+            return decoded, octets
+        decoded += line.removeprefix(b".") + b"\n"
+    return decoded, None
+
+
+def decode(framing: Framing, blocks: Iterable[bytes]) -> tuple[bytes, bytes | None]:
+    """Return the same, by the reader under test."""
+    reader = MailDataReader(framing)
+    decoded = b""
+    blocks = iter(blocks)
+    for block in blocks:
+        text, rest = reader.feed(block)
+        decoded += text
+        if rest is not None:
+            return decoded, rest + b"".join(blocks)
+    return decoded, None
+
+
+@thorough
+@given(st.data(), framings, mail_data)
+def test_mail_data_is_read_as_line_by_line(data: st.DataObject, framing: Framing, octets: bytes) -> None:
+    """Reading whole blocks comes to the same as reading lines."""
+    octets += b"\r\n.\r\n"
+    assert decode(framing, data.draw(cut(octets))) == decode_line_by_line(octets, LINE_ENDS[framing])
+
+
+@pytest.mark.parametrize("framing", LINE_ENDS)
+def test_all_short_mail_data(framing: Framing) -> None:
+    """The same for every arrangement of six CRs, LFs, dots and other octets, in one piece and octet by octet."""
+    for arrangement in product((b"\r", b"\n", b".", b"x"), repeat=6):
+        octets = b"".join(arrangement) + b"\r\n.\r\n"
+        expected = decode_line_by_line(octets, LINE_ENDS[framing])
+        assert decode(framing, [octets]) == expected
+        assert decode(framing, pieces(octets, 1)) == expected
+
+
+@thorough
+@given(st.data(), framings, mail_data | st.binary())
+def test_what_a_client_stuffs_arrives(data: st.DataObject, framing: Framing, message: bytes) -> None:
+    """A message whose lines a client sends with their leading dots doubled arrives octet for octet, line ends aside."""
+    lines = LINE_ENDS[framing].split(message)
+    if framing is Framing.LF:
+        lines = [line.rstrip(b"\r") for line in lines]  # that CR would belong to the line end
+    end = b"\r\n" if framing is Framing.CRLF else b"\n"
+    sent = typed(*(b"." + line if line.startswith(b".") else line for line in lines), b".", end=end)
+    assert decode(framing, data.draw(cut(sent + b"QUIT"))) == (typed(*lines, end=b"\n"), b"QUIT")
+
+
+# The grammar
+
+
+@thorough
+@given(st.binary(max_size=600) | st.text(alphabet='<>@",:\\[]#. ab\0é', max_size=30).map(str.encode))
+def test_a_path_reads_back(octets: bytes) -> None:
+    """No octets raise anything but Malformed, no path holds a control character, and as it is shown it reads back."""
+    parse_command(octets)
+    try:
+        path = parse_path(b"FROM:" + octets, b"FROM", "", allow_null=True)
+    except Malformed as fault:
+        assert fault.code in (501, 555)  # noqa: PT017 - both outcomes are right
+        return
+    assert not re.search(r"[\0-\x1f\x7f]", path.local_part + path.domain)
+    shown = str(path).encode("utf-8", "surrogateescape")
+    assert parse_path(b"FROM:<" + shown + b">", b"FROM", "", allow_null=True) == path
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1))
+def test_any_local_part_can_be_shown(local_part: str) -> None:
+    """Any local part without control characters is shown so that it reads back."""
+    path = Path(local_part, "mydomain.com")
+    assert parse_path(f"TO:<{path}>".encode(), b"TO", "", allow_null=False) == path
