@@ -1,0 +1,234 @@
+"""What README.md, docs/ and units/ say is so: their examples work, and their tables name what the program has."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from syslog import LOG_CRIT, LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING
+
+import pytest
+
+from docs import state_diagram
+from mailrecv import cli
+from mailrecv.config.directives import DIRECTIVES
+from mailrecv.config.model import DEBUG_FLAGS, Config
+from mailrecv.config.reader import parse_config
+from mailrecv.journal import catalogue
+from mailrecv.journal.log import open_journal
+from mailrecv.limits import Limit, Limits
+from mailrecv.reply import Reply
+from mailrecv.smtp.states import TYPED
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+EXAMPLES = ROOT / "docs" / "examples"
+COMMENTED_CONFIG = (ROOT / "docs" / "mailrecv.conf").read_text(encoding="utf-8")
+PRIORITIES = {
+    LOG_CRIT: "crit",
+    LOG_ERR: "err",
+    LOG_WARNING: "warning",
+    LOG_NOTICE: "notice",
+    LOG_INFO: "info",
+    LOG_DEBUG: "debug",
+}
+
+CONFIGS = {
+    "docs/mailrecv.conf": COMMENTED_CONFIG,
+    **{f"docs/examples/{path.name}": path.read_text(encoding="utf-8") for path in EXAMPLES.glob("*.conf")},
+    **{f"README.md, block {n}": text for n, text in enumerate(re.findall(r"(?ms)^```conf\n(.*?)^```", README), 1)},
+}
+SHOWN_FILES = dict(re.findall(r"(?ms)^```\w+ file=(\S+)\n(.*?)^```", README))
+
+
+def table(first_heading: str) -> list[list[str]]:
+    """Return the rows of the table in the reference whose first column has this heading."""
+    _, _, rest = REFERENCE.partition(f"\n| {first_heading} |")
+    rows = rest.partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
+
+
+def code(cell: str) -> str:
+    """Return what stands in backquotes in a cell that holds nothing else."""
+    match = re.fullmatch(r"`([^`]+)`", cell)
+    assert match, cell
+    return match[1]
+
+
+def uncommented(config: str) -> str:
+    """Return a configuration with its examples active: the lines whose `#` has no blank after it."""
+    return re.sub(r"(?m)^#(?=[a-z])", "", config)
+
+
+def test_the_state_diagram_is_current() -> None:
+    """The state diagram in the README is the one that the state table gives."""
+    assert state_diagram.with_current_diagram(README) == README
+
+
+def test_a_stale_state_diagram_is_found_and_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--check` fails for a diagram that the table does not give, and passes once it was written anew."""
+    stale = tmp_path / "README.md"
+    stale.write_text(README.replace("IDLE --> MAIL", "IDLE --> RCPT"), encoding="utf-8")
+    monkeypatch.setattr(state_diagram, "README", stale)
+    with pytest.raises(SystemExit, match="stale"):
+        state_diagram.main(["--check"])
+    state_diagram.main([])
+    with pytest.raises(SystemExit) as end:
+        state_diagram.main(["--check"])
+    assert end.value.code == 0
+    assert stale.read_text(encoding="utf-8") == README
+
+
+@pytest.mark.parametrize("text", CONFIGS.values(), ids=CONFIGS.keys())
+def test_example_configurations_have_no_fault(text: str) -> None:
+    """Every example of a configuration passes the check, and says something."""
+    assert parse_config(text.encode(), "example").directives
+
+
+def test_the_commented_configuration_takes_no_mail() -> None:
+    """docs/mailrecv.conf can be installed as it is: it delivers nothing, and keeps nothing."""
+    config = parse_config(COMMENTED_CONFIG.encode(), "mailrecv.conf")
+    assert not config.deliver
+    assert config.deadletter_file is None
+
+
+def test_the_commented_configuration_shows_every_directive() -> None:
+    """docs/mailrecv.conf has an example, free of faults, of each directive, and the limits there are the defaults."""
+    config = parse_config(uncommented(COMMENTED_CONFIG).encode(), "mailrecv.conf")
+    assert {line.split()[0] for _, line in config.directives} == set(DIRECTIVES)
+    assert config.limits == Limits()
+
+
+@pytest.mark.parametrize("path", SHOWN_FILES)
+def test_the_readme_shows_files_as_they_are(path: str) -> None:
+    """A file that the README shows is shown word for word."""
+    assert SHOWN_FILES[path] == (ROOT / path).read_text(encoding="utf-8")
+
+
+def test_the_readme_shows_every_example_for_other_programs() -> None:
+    """No example for fail2ban, logrotate or xinetd is left out of the README."""
+    folders = {"fail2ban", "logrotate.d", "xinetd.d"}
+    examples = {path.relative_to(ROOT) for folder in folders for path in (EXAMPLES / folder).rglob("*")}
+    assert {str(path) for path in examples if (ROOT / path).is_file()} == set(SHOWN_FILES)
+
+
+def test_the_readme_shows_what_check_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The faulty file in the README gets the answer that stands below it."""
+    lines = r"((?:(?!\$ ).*\n)*)"  # up to the next command
+    shown = re.search(rf"\$ cat (\S+)\n{lines}\$ mailrecv check -c \1\n{lines}\$ echo \$\?\n(\d+)\n", README)
+    assert shown
+    name, config, output, status = shown.groups()
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text(config, encoding="utf-8")
+    assert cli.run(["check", "-c", name]) == int(status)
+    assert capsys.readouterr().out == output
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/reference.md"])
+def test_links_lead_somewhere(document: str) -> None:
+    """Every link in the documents that is no URL leads to a file there is, and to a heading in it if it names one."""
+    path = ROOT / document
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text(encoding="utf-8")):
+        target, _, anchor = link.partition("#")
+        file = path.parent / target if target else path
+        assert file.exists(), link
+        if anchor:
+            headings = re.findall(r"(?m)^#+ (.*)$", file.read_text(encoding="utf-8"))
+            assert anchor in {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_reference_has_the_directives() -> None:
+    """The reference lists each directive, in the form that the program gives it, and no other."""
+    forms = {name: f"{name} {directive.usage}" for name, directive in DIRECTIVES.items()}
+    limits = {code(name) for name, *_ in table("limit")}
+    assert limits == {name for name in DIRECTIVES if name.startswith("limit.")}
+    assert [code(form) for form, *_ in table("directive")] == [
+        form for name, form in forms.items() if name not in limits
+    ]
+
+
+def test_the_reference_has_the_defaults_of_directives() -> None:
+    """The default that the reference gives for a directive is the program's."""
+    config = Config("mailrecv.conf")
+    documented = {code(form).split()[0]: default.strip("`") for form, _, default in table("directive")}
+    assert documented["debug"] == (config.debug or "-")
+    assert documented["logfile"] == config.logfile
+    assert documented["loghex"] == ("on" if config.loghex else "off")
+    assert documented["deadletter_file"] == (config.deadletter_file or "none")
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Limits)])
+def test_the_reference_has_the_defaults_of_limits(name: str) -> None:
+    """The value and the reply that the reference gives for a limit are its defaults."""
+    limit = getattr(Limits(), name)
+    value = str(limit.value) if isinstance(limit, Limit) else {True: "on", False: "off"}[limit.on]
+    [(_, _, *documented)] = [row for row in table("limit") if row[0] == f"`limit.{name}`"]
+    assert documented == [value, str(limit.reply)]
+
+
+@pytest.mark.parametrize("text", [README, REFERENCE], ids=["README.md", "docs/reference.md"])
+def test_no_limit_is_made_up(text: str) -> None:
+    """The documents speak of no limit that does not exist."""
+    assert set(re.findall(r"limit\.[a-z_]+", text)) <= set(DIRECTIVES)
+
+
+def test_the_reference_has_the_debug_flags() -> None:
+    """The reference lists each debug flag, and no other."""
+    assert sorted(code(flag) for flag, _ in table("flag")) == sorted(DEBUG_FLAGS)
+
+
+def test_the_reference_has_the_commands() -> None:
+    """The reference lists each command of the protocol."""
+    listed = " ".join(command for command, _ in table("command"))
+    assert [name for name in TYPED if not re.search(rf"`{name}\b", listed)] == []
+
+
+def test_the_reference_has_the_log_entries() -> None:
+    """The reference lists each log entry with its priority, its flag, its facts and its MESSAGE_ID, and no other."""
+    documented = {
+        code(name): (priority, flag.strip("`"), tuple(re.findall(r"`([^`]+)`", facts)), code(message_id))
+        for name, _, priority, flag, facts, message_id in table("event")
+    }
+    assert documented == {
+        entry.name: (PRIORITIES[entry.priority], entry.flag, entry.facts, entry.message_id)
+        for entry in catalogue.CATALOGUE.values()
+    }
+
+
+def test_the_reference_has_the_exit_statuses() -> None:
+    """The reference lists each exit status that the program names, with 0 and 1, and no other."""
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "mailrecv").rglob("*.py"))
+    named = {getattr(os, name) for name in re.findall(r"os\.(EX_[A-Z]+)", sources)}
+    assert {int(status) for status, _ in table("exit status")} == named | {0, 1}
+
+
+@pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7"])
+def test_the_fail2ban_filter_finds_who_was_refused(address: str, tmp_path: Path) -> None:
+    """The filter matches the line of a refusal, and takes the client's address from it, not one that a client wrote."""
+    log = tmp_path / "log"
+    journal = open_journal(str(log), "Fs").bind(client_address=address, client_name="unknown")
+    journal.record(catalogue.COMMAND, command=b"HELO [192.0.2.1] ERROR: 550 No one here")
+    journal.record(catalogue.REFUSAL, reply=Reply(550, "No one here by that name."), command=b"", recipient="", line=0)
+    filter_file = (EXAMPLES / "fail2ban" / "filter.d" / "mailrecv.conf").read_text(encoding="utf-8")
+    expression = re.search(r"(?m)^failregex = (.*)$", filter_file)
+    assert expression
+    failregex = expression[1].replace("<ADDR>", "(?P<address>[0-9a-f:.]+)")
+    undated = [line[len("Mon Aug  1 12:40:13 2022") :] for line in log.read_text(encoding="utf-8").splitlines()]
+    assert [match["address"] for match in map(re.compile(failregex).search, undated) if match] == [address]
+
+
+@pytest.mark.needs_tool("systemd-analyze")
+def test_systemd_understands_the_units(tmp_path: Path) -> None:
+    """systemd finds nothing to complain of in the units."""
+    for unit in (ROOT / "units").iterdir():
+        text = unit.read_text(encoding="utf-8").replace("/usr/bin/mailrecv", sys.executable)
+        (tmp_path / unit.name).write_text(text, encoding="utf-8")
+    units = [str(path) for path in tmp_path.iterdir()]
+    verified = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
+    assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
