@@ -6,6 +6,7 @@ is imported, since an import that fails prints.
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from mailrecv import __version__
 from mailrecv.server.activation import ActivationError, take_socket
+from mailrecv.server.refusal import turn_away
 
 if TYPE_CHECKING:
     import argparse
@@ -32,14 +34,14 @@ def run(arguments: Sequence[str]) -> int:
         return _run(_parse(arguments), given)
     except SystemExit as end:  # argparse: --help, or a usage error
         if end.code and given is not None:
-            _turn_away(given)
+            turn_away(given)
         return end.code if isinstance(end.code, int) else os.EX_USAGE
     except ActivationError as error:
         print(f"mailrecv: {error}", file=sys.stderr)
         return os.EX_USAGE
     except Exception as error:  # noqa: BLE001 - a client may be waiting, and must get nothing but a reply
         _report(error)
-        _turn_away(given)
+        turn_away(given)
         return os.EX_SOFTWARE
 
 
@@ -65,6 +67,8 @@ def _check(path: str) -> int:
     try:
         read_config(path)
     except ConfigError as error:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # the line or the path may hold what it cannot encode
         for fault in error.faults:
             print(fault.with_source())
         return os.EX_CONFIG
@@ -113,14 +117,14 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "session on the socket that systemd or inetd gives, or else on standard input and output.",
     )
     parser.add_argument("--version", action="version", version=f"mailrecv {__version__}")
-    parser.set_defaults(action="session", config=DEFAULT_PATH, debug=None, logfile=None)
     actions = parser.add_subparsers(metavar="ACTION")
     listen = actions.add_parser("listen", parents=[config, log], help="serve everybody who connects to a port")
     listen.add_argument("address", metavar="[ADDRESS:]PORT", type=address, help=f"default ADDRESS: {DEFAULT_ADDRESS}")
     listen.set_defaults(action="listen")
     check = actions.add_parser("check", parents=[config], help="read the configuration and print every fault")
     check.set_defaults(action="check")
-    return parser.parse_args(arguments)
+    defaults = argparse.Namespace(action="session", config=DEFAULT_PATH, debug=None, logfile=None)
+    return parser.parse_args(arguments, defaults)
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -152,15 +156,14 @@ def _shown(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-def _turn_away(given: socket.socket | None) -> None:
-    from mailrecv.server.start import turn_away
-
-    turn_away(given)
-
-
 def _report(error: Exception) -> None:
     """Put an exception that nobody else dealt with into the log."""
-    from mailrecv.journal.log import open_journal
-    from mailrecv.server.chronicle import record_exception
+    try:
+        from mailrecv.journal.log import open_journal
+        from mailrecv.server.chronicle import record_exception
 
-    record_exception(open_journal(), error)
+        record_exception(open_journal(), error)
+    except Exception:  # noqa: BLE001 - the log may be what does not work; standard error is not the client any more
+        import traceback
+
+        traceback.print_exception(error)

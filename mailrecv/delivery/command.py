@@ -11,6 +11,7 @@ import pwd
 import select
 import signal
 import time
+from contextlib import suppress
 from typing import IO
 
 from mailrecv.delivery.message import Message
@@ -18,6 +19,7 @@ from mailrecv.delivery.outcome import Outcome, Status
 from mailrecv.delivery.spool import MEMORY_OCTETS, temporary_file, write_all
 
 MAX_OUTPUT_OCTETS = 16_384  # of a command that go to the log; the rest is read and thrown away
+_KILL_SECONDS = 5.0  # how long a killed command may take to end; one that hangs in the kernel may never
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # sysexits.h, and which of them Postfix's pipe(8) takes for temporary. 126 and 127 are the shell's words for a command
@@ -42,6 +44,7 @@ _EXIT_NAMES = {
     127: "command not found",
 }
 _TEMPORARY_EXITS = (71, 75, 126, 127)
+_SHELL_SIGNAL_BASE = 128  # added to the number of the signal that killed what the shell ran
 
 
 def run(message: Message, recipient: str, command: str, deadline: float) -> Outcome:
@@ -54,26 +57,28 @@ def run(message: Message, recipient: str, command: str, deadline: float) -> Outc
 
     with _input(message, recipient) as stdin:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", command],
+            ["/bin/sh", "-c", command.encode()],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            cwd="/",
             env=_environment(message, recipient),
             start_new_session=True,
             bufsize=0,
         )
         assert process.stdout is not None
-        with process.stdout as stdout:
-            try:
+        ended = False
+        try:
+            with process.stdout as stdout:
                 output, ended = _wait(process.pid, stdout, deadline)
-            finally:
-                if process.poll() is None:
+        finally:
+            if not ended:
+                with suppress(OSError, subprocess.TimeoutExpired):  # a setuid command may not be ours to kill
                     os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
+                    process.wait(_KILL_SECONDS)
     if not ended:
-        return Outcome(Status.TEMPORARY, "took too long and was killed", output, timed_out=True)
-    return _outcome(process.returncode, output)
+        end = "cannot be killed" if process.returncode is None else "was killed"
+        return Outcome(Status.TEMPORARY, f"took too long and {end}", output, timed_out=True)
+    return _outcome(process.wait(), output)
 
 
 def _input(message: Message, recipient: str) -> IO[bytes]:
@@ -93,14 +98,17 @@ def _input(message: Message, recipient: str) -> IO[bytes]:
     return file
 
 
-def _environment(message: Message, recipient: str) -> dict[str, str]:
-    """Return the command's environment; the names are those of Postfix's local(8)."""
+def _environment(message: Message, recipient: str) -> dict[bytes, bytes]:
+    """Return the command's environment; the names are those of Postfix's local(8).
+
+    In octets, so that an address goes to the command as it came, whatever the locale of this process is.
+    """
     local, _, domain = recipient.rpartition("@") if "@" in recipient else (recipient, "", "")
     try:
         home = pwd.getpwuid(os.geteuid()).pw_dir
     except KeyError:
         home = "/"
-    return {
+    environment = {
         "PATH": _PATH,
         "HOME": home,
         "LANG": os.environ.get("LANG", "C.UTF-8"),
@@ -114,6 +122,7 @@ def _environment(message: Message, recipient: str) -> dict[str, str]:
         "MESSAGE_SIZE": str(message.data.size),
         "MAILRECV_ID": message.id,
     }
+    return {name.encode(): value.encode("utf-8", "surrogateescape") for name, value in environment.items()}
 
 
 def _wait(pid: int, stdout: IO[bytes], deadline: float) -> tuple[tuple[str, ...], bool]:
@@ -132,7 +141,11 @@ def _wait(pid: int, stdout: IO[bytes], deadline: float) -> tuple[tuple[str, ...]
                 poller.unregister(stdout)
             if process_fd in ready or not left:
                 _keep(stdout, output)
-                return _lines(output), process_fd in ready
+                break
+        if process_fd in ready:
+            # Fails when SIGCHLD is ignored: the exit status is lost then, and subprocess would take it for 0.
+            os.waitid(os.P_PIDFD, process_fd, os.WEXITED | os.WNOWAIT)
+        return _lines(output), process_fd in ready
     finally:
         os.close(process_fd)
 
@@ -157,8 +170,9 @@ def _outcome(exit_code: int, output: tuple[str, ...]) -> Outcome:
     """Return what an exit code means.  exit_code: as subprocess has it, negative for a signal."""
     if exit_code == 0:
         return Outcome(Status.DELIVERED, output=output)
-    if exit_code < 0:
-        return Outcome(Status.TEMPORARY, f"killed by signal {-exit_code} ({signal.strsignal(-exit_code)})", output)
+    number = -exit_code if exit_code < 0 else exit_code - _SHELL_SIGNAL_BASE
+    if 0 < number < signal.NSIG:
+        return Outcome(Status.TEMPORARY, f"killed by signal {number} ({signal.strsignal(number)})", output)
     status = Status.TEMPORARY if exit_code in _TEMPORARY_EXITS else Status.PERMANENT
     name = _EXIT_NAMES.get(exit_code)
     return Outcome(status, f"exit status {exit_code}" + (f" ({name})" if name else ""), output)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from syslog import LOG_CRIT, LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING
 
 SESSION_FACTS = ("client_address", "client_name", "helo", "id", "sender")  # bound once, then part of every entry
+OWN_FACTS = ("pattern", "route", "path", "directive")  # words of the configuration, which no client can choose
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +225,8 @@ CONFIG_LINE = Entry(
     "config_line",
     LOG_DEBUG,
     "71a54267b1104915aa03bebffb05d95e",
-    "DEBUG: {path}:{line}: {text}",
-    ("path", "line", "text"),
+    "DEBUG: {path}:{line}: {directive}",
+    ("path", "line", "directive"),
     flag="c",
 )
 CONFIG_FAULT = Entry(

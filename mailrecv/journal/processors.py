@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from mailrecv.journal.catalogue import Entry
+from mailrecv.journal.catalogue import OWN_FACTS, Entry
 from mailrecv.journal.escape import shown
 from mailrecv.journal.sinks import IDENTIFIER
 from mailrecv.reply import Reply
@@ -42,7 +42,7 @@ class Select:
 
 
 class MakeSafe:
-    """Turns every fact into text that is safe in a log. The server's own replies keep their brackets."""
+    """Turns every fact into text that is safe in a log. Replies and what the configuration says keep their brackets."""
 
     def __init__(self, *, loghex: bool, brackets: bool) -> None:
         self._loghex = loghex
@@ -50,15 +50,12 @@ class MakeSafe:
 
     def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
         for name, value in event.items():
-            if isinstance(value, Reply):
-                event[name] = shown(str(value), loghex=self._loghex, brackets=False)
-            elif isinstance(value, bytes):
-                text = value.decode("utf-8", "surrogateescape")
-                event[name] = shown(text, loghex=self._loghex, brackets=self._brackets)
-            elif isinstance(value, float):
+            if isinstance(value, float):
                 event[name] = f"{value:.3f}"
             elif not isinstance(value, Entry):
-                event[name] = shown(str(value), loghex=self._loghex, brackets=self._brackets)
+                text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
+                own = isinstance(value, Reply) or name in OWN_FACTS
+                event[name] = shown(text, loghex=self._loghex, brackets=self._brackets and not own)
         return event
 
 

@@ -22,8 +22,11 @@ class Journald:
         self._sendv = sendv
 
     def msg(self, *fields: str) -> None:
-        """Write an entry.  fields: NAME=value, the values free of anything that is not UTF-8."""
-        self._sendv(*fields)
+        """Write an entry.  fields: NAME=value, MESSAGE first, the values free of anything that is not UTF-8."""
+        try:
+            self._sendv(*fields)
+        except OSError:
+            Stream().msg(fields[0].removeprefix("MESSAGE=") + "\n")
 
 
 class Syslog:

@@ -22,6 +22,7 @@ def take_socket() -> socket.socket | None:
 
     It is a connected stream socket or a listening one. Raises ActivationError for anything else.
     """
+    _open_closed_streams()
     given = _take_from_systemd() if "LISTEN_FDS" in os.environ else None
     given = given or _take_from_standard_input()
     if given is not None and given.type != socket.SOCK_STREAM:
@@ -40,6 +41,13 @@ def peer_address(connection: socket.socket) -> str | None:
     return str(peer[0]) if connection.family in (socket.AF_INET, socket.AF_INET6) else None
 
 
+def _open_closed_streams() -> None:
+    """Open each standard stream that is closed to nowhere, or the next file that is opened would take its place."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) in _STANDARD_STREAMS:
+        pass
+    os.close(fd)
+
+
 def _take_from_systemd() -> socket.socket | None:
     from systemd.daemon import listen_fds
 
@@ -50,19 +58,13 @@ def _take_from_systemd() -> socket.socket | None:
 
 
 def _take_from_standard_input() -> socket.socket | None:
-    try:
-        status = os.fstat(0)
-    except OSError:
-        return None
+    status = os.fstat(0)
     if not stat.S_ISSOCK(status.st_mode):
         return None
     given = socket.socket(fileno=os.dup(0))
     nowhere = os.open(os.devnull, os.O_RDWR)
     for fd in _STANDARD_STREAMS:
-        try:
-            if os.path.samestat(os.fstat(fd), status):
-                os.dup2(nowhere, fd)
-        except OSError:
-            continue
+        if os.path.samestat(os.fstat(fd), status):
+            os.dup2(nowhere, fd)
     os.close(nowhere)
     return given

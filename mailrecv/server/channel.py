@@ -14,9 +14,11 @@ import socket
 import time
 from abc import ABC, abstractmethod
 from contextlib import suppress
+from types import FrameType
 
 RECEIVE_OCTETS = 1 << 18
 PIPE_BUF_OCTETS = 4096  # Linux: what a pipe that is ready takes without blocking
+_LONGEST_WAIT_SECONDS = 1_000_000  # poll(2) takes no more than 24 days, the configuration does
 _LINGER_SECONDS = 1.0
 _LINGER_OCTETS = 1 << 24
 
@@ -32,19 +34,21 @@ class Stop:
         self._read_fd, self._write_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def on_signals(self) -> None:
-        """Make SIGTERM and SIGINT request it, instead of ending the process in the middle of a delivery."""
+        """Make SIGTERM and SIGINT request it, instead of ending the process in the middle of a delivery.
+
+        A second signal of the kind ends the process as ever.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.request())
+            signal.signal(number, self._on_signal)
 
     def request(self) -> None:
         """Ask for it; more than once is as good as once."""
-        if not self.requested:
+        with suppress(BlockingIOError):
             os.write(self._write_fd, b"!")
 
-    @property
-    def requested(self) -> bool:
-        """True once it was asked for."""
-        return bool(select.select([self._read_fd], [], [], 0)[0])
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        self.request()
 
     def fileno(self) -> int:
         """Return a descriptor that is readable once it was asked for."""
@@ -95,12 +99,12 @@ class Channel(ABC):
         poller = select.poll()
         poller.register(fd, event)
         poller.register(self._stop, select.POLLIN)
-        left = max(0.0, deadline - time.monotonic())
+        left = min(max(0.0, deadline - time.monotonic()), _LONGEST_WAIT_SECONDS)
         ready = {ready_fd for ready_fd, _ in poller.poll(left * 1000)}
+        if self._stop.fileno() in ready:
+            raise Stopping
         if not ready:
             raise TimeoutError
-        if fd not in ready:
-            raise Stopping
 
 
 class SocketChannel(Channel):

@@ -61,9 +61,13 @@ class Chronicle:
         """The client sent a command line."""
         self._journal.record(catalogue.COMMAND, command=line)
 
-    def reply(self, reply: Reply, *, command: bytes = b"", recipient: str = "", line: int = 0) -> None:
-        """The client was sent a reply.  line: of the configuration, that decided it, or 0."""
+    def reply(self, reply: Reply) -> None:
+        """The client was sent a reply that turns nothing down."""
         self._journal.record(catalogue.REPLY, reply=reply)
+
+    def verdict(self, reply: Reply, *, command: bytes = b"", recipient: str = "", line: int = 0) -> None:
+        """The client was sent a reply that may be a refusal.  line: of the configuration, that decided it, or 0."""
+        self.reply(reply)
         if not reply.positive:
             self.refusals += 1
             self._journal.record(catalogue.REFUSAL, reply=reply, command=command, recipient=recipient, line=line)
@@ -167,5 +171,5 @@ def record_exception(journal: Journal, error: BaseException) -> None:
 
 def record_config(journal: Journal, config: Config) -> None:
     """Record the configuration as it was read."""
-    for line, text in config.directives:
-        journal.record(catalogue.CONFIG_LINE, path=config.path, line=line, text=text)
+    for line, directive in config.directives:
+        journal.record(catalogue.CONFIG_LINE, path=config.path, line=line, directive=directive)

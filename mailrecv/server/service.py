@@ -6,7 +6,6 @@ import select
 import socket
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 
 from mailrecv.client import Client
@@ -17,9 +16,11 @@ from mailrecv.reply import Reply
 from mailrecv.server.activation import peer_address
 from mailrecv.server.channel import SocketChannel, Stop, StreamChannel
 from mailrecv.server.chronicle import record_exception
+from mailrecv.server.refusal import refuse
 from mailrecv.server.session import Session
 
 MAX_CONNECTIONS = 100  # at once, at a listening socket
+_AFTER_FAILED_ACCEPT_SECONDS = 0.05
 TOO_MANY_CONNECTIONS = Reply(421, "Too many connections, try again later")
 
 
@@ -35,9 +36,12 @@ class Service:
     journal: Journal
     stop: Stop
 
-    def serve_connection(self, connection: socket.socket) -> bool:
-        """Serve the client of a connected socket, and close it. Return True when the client said QUIT."""
-        deadline = self._deadline()
+    def serve_connection(self, connection: socket.socket, began: float) -> bool:
+        """Serve the client of a connected socket, and close it. Return True when the client said QUIT.
+
+        began: since when the client has been waiting, on the monotonic clock.
+        """
+        deadline = self._deadline(began)
         try:
             address = peer_address(connection)
         except OSError:  # the client was gone before anybody looked
@@ -46,9 +50,9 @@ class Service:
         client = _local_client() if address is None else Client(address, deadline=deadline)
         return self._session(SocketChannel(connection, self.stop), client, deadline).run()
 
-    def serve_standard_streams(self) -> bool:
-        """Serve whoever is at standard input and output. Return True when they said QUIT."""
-        return self._session(StreamChannel(0, 1, self.stop), _local_client(), self._deadline()).run()
+    def serve_standard_streams(self, began: float) -> bool:
+        """Serve whoever is at standard input and output. Return True when they said QUIT.  began: as above."""
+        return self._session(StreamChannel(0, 1, self.stop), _local_client(), self._deadline(began)).run()
 
     def serve_listener(self, listener: socket.socket) -> None:
         """Serve every client that connects, each in a thread of its own, until a stop is requested.
@@ -56,50 +60,41 @@ class Service:
         Then the sessions are waited for: one that is idle ends at once, one that delivers when it has delivered.
         """
         listener.setblocking(False)
+        poller = select.poll()
+        poller.register(listener, select.POLLIN)
+        poller.register(self.stop, select.POLLIN)
         host, port = listener.getsockname()[:2]
         self.journal.record(catalogue.LISTENING, address=f"{host} port {port}")
         sessions: set[threading.Thread] = set()
-        while True:
-            ready, _, _ = select.select([listener.fileno(), self.stop.fileno()], [], [])
-            if self.stop.fileno() in ready:
-                break
-            with suppress(OSError):  # the client has given up in the meantime; or no descriptor is free just now
-                self._accept(listener, sessions)
+        while self.stop.fileno() not in {fd for fd, _ in poller.poll()}:
+            try:
+                connection, _ = listener.accept()
+            except OSError:  # the client has given up in the meantime; or no descriptor is free just now
+                time.sleep(_AFTER_FAILED_ACCEPT_SECONDS)
+                continue
+            sessions = {session for session in sessions if session.is_alive()}
+            if len(sessions) >= MAX_CONNECTIONS:
+                refuse(connection, TOO_MANY_CONNECTIONS)
+                continue
+            session = threading.Thread(target=self._serve_in_thread, args=(connection,), name="session")
+            sessions.add(session)
+            session.start()
         listener.close()
         self.journal.record(catalogue.STOPPING, reason=f"{sum(s.is_alive() for s in sessions)} sessions are open")
         for session in sessions:
             session.join()
 
-    def _accept(self, listener: socket.socket, sessions: set[threading.Thread]) -> None:
-        connection, _ = listener.accept()
-        sessions -= {session for session in sessions if not session.is_alive()}
-        if len(sessions) >= MAX_CONNECTIONS:
-            refuse(connection, TOO_MANY_CONNECTIONS)
-            return
-        session = threading.Thread(target=self._serve_in_thread, args=(connection,), name="session")
-        sessions.add(session)
-        session.start()
-
     def _serve_in_thread(self, connection: socket.socket) -> None:
         try:
-            self.serve_connection(connection)
+            self.serve_connection(connection, time.monotonic())
         except Exception as error:  # noqa: BLE001 - one session must not end the others
             record_exception(self.journal, error)
 
     def _session(self, channel: SocketChannel | StreamChannel, client: Client, deadline: float) -> Session:
         return Session(channel, client, config=self.config, domain=self.domain, journal=self.journal, deadline=deadline)
 
-    def _deadline(self) -> float:
-        return time.monotonic() + self.config.limits.connection_secs.value
-
-
-def refuse(connection: socket.socket, reply: Reply) -> None:
-    """Send a client one reply, if that goes without a wait, and close its connection."""
-    with suppress(OSError):
-        connection.send(reply.octets(), socket.MSG_DONTWAIT)
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_WR)
-    connection.close()
+    def _deadline(self, began: float) -> float:
+        return began + self.config.limits.connection_secs.value
 
 
 def _local_client() -> Client:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from mailrecv import smtp
@@ -32,7 +33,7 @@ START_MAIL_INPUT = Reply(354, "Start mail input; end with <CRLF>.<CRLF>")
 NO_STORAGE = Reply(452, "The message cannot be stored now, try again later")
 INTERNAL_ERROR = Reply(421, "Internal error, closing, try again later")
 GOING_DOWN = Reply(421, "The server is going down, try again later")
-_LAST_WORD_SECONDS = 1.0  # how long a reply that ends the session may wait to be taken
+_LAST_WORD_SECONDS = 0.5  # how long a reply that ends the session may wait to be taken
 
 
 class _OutOfTime(Exception):
@@ -111,6 +112,9 @@ class Session:
     def _converse(self) -> str:
         while True:
             event = self._machine.next_event()
+            if isinstance(event, smtp.Closed):
+                self._exchange(last=True)
+                return event.cause
             if time.monotonic() >= self._deadline:
                 raise _OutOfTime("connection_secs")
             match event:
@@ -122,9 +126,6 @@ class Session:
                     self._greet()
                 case smtp.EndOfMail():
                     self._deliver()
-                case smtp.Closed(cause):
-                    self._send(self._deadline)
-                    return cause
                 case _:
                     if event.line:
                         self._chronicle.command(event.line)
@@ -151,41 +152,36 @@ class Session:
             case smtp.Refused(line, reply, limit):
                 if limit is not None:
                     self._chronicle.limit_exceeded(limit)
-                self._chronicle.reply(reply, command=line)
+                self._chronicle.verdict(reply, command=line)
 
     # The connection
 
-    def _exchange(self) -> None:
-        """Send what waits to be sent, and give the machine what comes next."""
+    def _exchange(self, *, last: bool = False) -> None:
+        """Send what waits to be sent and, unless that was the last of it, give the machine what comes next."""
         idle_deadline = time.monotonic() + self._config.limits.idle_secs.value
         deadline = min(self._deadline, idle_deadline)
         try:
-            self._send(deadline)
-            self._machine.receive_data(self._channel.receive(deadline))
+            self._channel.send(self._machine.data_to_send(), deadline)
+            if not last:
+                self._machine.receive_data(self._channel.receive(deadline))
         except TimeoutError:
             raise _OutOfTime("idle_secs" if deadline < self._deadline else "connection_secs") from None
-
-    def _send(self, deadline: float) -> None:
-        try:
-            self._channel.send(self._machine.data_to_send(), deadline)
         except ConnectionError:
             raise _ClientGone from None
 
     def _close(self, reply: Reply) -> None:
         """End the session from this side, with a last word if the client takes it."""
         self._machine.close(reply)
-        self._chronicle.reply(reply)
-        try:
+        with suppress(OSError, Stopping):
             self._channel.send(self._machine.data_to_send(), time.monotonic() + _LAST_WORD_SECONDS)
-        except (OSError, Stopping):
-            return
+        self._chronicle.verdict(reply)
 
     def _answer(self, reply: Reply, *, command: bytes = b"", recipient: str = "", line: int = 0) -> bool:
         """Answer the machine's question. Return whether that was a yes."""
         told = self._machine.answer(reply)
         if told is not reply:
             self._chronicle.limit_exceeded("smtp_failcmds")
-        self._chronicle.reply(told, command=command, recipient=recipient, line=line)
+        self._chronicle.verdict(told, command=command, recipient=recipient, line=line)
         return told.positive
 
     # Who, and to whom

@@ -6,8 +6,9 @@ Whatever goes wrong here, a client that is waiting is told 421: it keeps its mai
 from __future__ import annotations
 
 import os
+import signal
 import socket
-import sys
+import time
 from dataclasses import replace
 
 from mailrecv.config.faults import ConfigError
@@ -15,15 +16,14 @@ from mailrecv.config.model import SYSLOG, Config
 from mailrecv.config.reader import read_config
 from mailrecv.journal import catalogue
 from mailrecv.journal.log import open_journal
-from mailrecv.reply import Reply
 from mailrecv.server.activation import is_listening
 from mailrecv.server.channel import Stop
 from mailrecv.server.chronicle import record_config
 from mailrecv.server.domain import host_name
-from mailrecv.server.service import Service, refuse
+from mailrecv.server.refusal import turn_away
+from mailrecv.server.service import Service
 
 MAX_FAULTS_LOGGED = 100  # of a configuration; `mailrecv check` shows them all
-_NOT_AVAILABLE = "Service not available, try again later"
 
 
 def serve(given: socket.socket | None, config_path: str, debug: str | None, logfile: str | None) -> int:
@@ -32,6 +32,7 @@ def serve(given: socket.socket | None, config_path: str, debug: str | None, logf
     given: a connected socket, a listening one, or None for standard input and output.  config_path: of the
     configuration.  debug, logfile: what to use instead of its directives.
     """
+    began = time.monotonic()
     try:
         config = _read(config_path, debug, logfile)
     except ConfigError as error:
@@ -42,23 +43,15 @@ def serve(given: socket.socket | None, config_path: str, debug: str | None, logf
     record_config(journal, config)
     stop = Stop()
     stop.on_signals()
-    service = Service(config, config.domain or host_name(), journal, stop)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whoever started this may ignore it: no command's end would be known
+    domain = config.domain or host_name(config.limits.connection_secs.value)
+    service = Service(config, domain, journal, stop)
     if given is None:
-        return 0 if service.serve_standard_streams() else 1
+        return 0 if service.serve_standard_streams(began) else 1
     if is_listening(given):
         service.serve_listener(given)
         return 0
-    return 0 if service.serve_connection(given) else 1
-
-
-def turn_away(given: socket.socket | None) -> None:
-    """Tell a client that waits on what the program was started with to come again."""
-    reply = Reply(421, f"{os.uname().nodename} {_NOT_AVAILABLE}")
-    if given is None:
-        sys.stdout.write(reply.octets().decode("ascii"))
-        sys.stdout.flush()
-    elif not is_listening(given):
-        refuse(given, reply)
+    return 0 if service.serve_connection(given, began) else 1
 
 
 def _read(config_path: str, debug: str | None, logfile: str | None) -> Config:

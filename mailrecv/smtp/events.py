@@ -77,7 +77,7 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Fact: a command without consequence (NOOP, HELP, VRFY, QUIT) was answered."""
+    """Fact: a command without consequence (NOOP, HELP, VRFY, QUIT, and EHLO with its 500) was answered."""
 
     line: bytes
     reply: Reply

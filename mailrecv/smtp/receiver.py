@@ -224,7 +224,7 @@ class Receiver:
             case Verb.HELP:
                 return Answered(line, self._send(HELP))
             case Verb.EHLO:
-                return self._refused(line, NO_EHLO, counted=False)  # real mail servers try HELO next
+                return Answered(line, self._send(NO_EHLO))  # no fault of the client: real mail servers try HELO next
             case _:
                 return self._refused(line, NOT_IMPLEMENTED)
 

@@ -215,9 +215,9 @@ def test_a_hundred_thousand_lines_are_read_in_seconds() -> None:
         "limit.smtp_rcpt_to {} 452 Too many  # a comment",
     )
     octets = "\n".join(kinds[number % 4].format(number, number) for number in range(MANY)).encode()
-    start = time.monotonic()
+    start = time.process_time()
     read = parse_config(octets, PATH)
-    assert time.monotonic() - start < 3
+    assert time.process_time() - start < 3
     assert len(read.directives) == MANY
     assert len(read.deliver) == len(read.errors) == len(read.groups["+group"]) == MANY // 4
 

@@ -187,7 +187,7 @@ def test_events_of_a_session() -> None:
     raw = [line.encode() for line in lines]
     assert result.events == [
         Connected(),
-        Refused(raw[0], replies[1]),
+        Answered(raw[0], replies[1]),
         Helo(raw[1], "me"),
         Mail(raw[2], Path("a", "b")),
         Rcpt(raw[3], Path("c d", "e")),

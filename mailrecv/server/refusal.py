@@ -1,0 +1,36 @@
+"""Tells a client that it cannot be served, with one reply.
+
+It has the last word when all else failed, so it imports next to nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from contextlib import suppress
+
+from mailrecv.reply import Reply
+from mailrecv.server.activation import is_listening
+
+
+def turn_away(given: socket.socket | None) -> None:
+    """Tell a client that waits on what the program was started with to come again.
+
+    given: a connected socket; a listening or a closed one, where nobody waits; or None for standard input and output.
+    """
+    reply = Reply(421, f"{os.uname().nodename} Service not available, try again later")
+    if given is None:
+        sys.stdout.write(reply.octets().decode("ascii"))
+        sys.stdout.flush()
+    elif given.fileno() >= 0 and not is_listening(given):
+        refuse(given, reply)
+
+
+def refuse(connection: socket.socket, reply: Reply) -> None:
+    """Send a client one reply, if that goes without a wait, and close its connection."""
+    with suppress(OSError):
+        connection.send(reply.octets(), socket.MSG_DONTWAIT)
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_WR)
+    connection.close()
