@@ -168,7 +168,7 @@ def within(seconds: float, resolve: Callable[[str], T], subject: str) -> T:
 
     threading.Thread(target=work, name="resolver", daemon=True).start()
     try:
-        result = results.get(timeout=max(0.0, seconds))
+        result = results.get(timeout=min(max(0.0, seconds), threading.TIMEOUT_MAX))
     except queue.Empty:
         raise TimeoutError(f"the name of {subject} took too long to look up") from None
     if isinstance(result, BaseException):

@@ -19,6 +19,7 @@ from mailrecv.delivery.outcome import Outcome, Status
 from mailrecv.delivery.spool import MEMORY_OCTETS, temporary_file, write_all
 
 MAX_OUTPUT_OCTETS = 16_384  # of a command that go to the log; the rest is read and thrown away
+MAX_OUTPUT_LINES = 200  # of these octets, since each line is an entry of the log
 _KILL_SECONDS = 5.0  # how long a killed command may take to end; one that hangs in the kernel may never
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -161,8 +162,8 @@ def _lines(output: bytearray) -> tuple[str, ...]:
     lines = output[:MAX_OUTPUT_OCTETS].decode("utf-8", "surrogateescape").split("\n")
     if not lines[-1]:
         lines.pop()
-    if len(output) > MAX_OUTPUT_OCTETS:
-        lines.append(f"(more than {MAX_OUTPUT_OCTETS} octets of output, the rest is left out)")
+    if len(output) > MAX_OUTPUT_OCTETS or len(lines) > MAX_OUTPUT_LINES:
+        lines[MAX_OUTPUT_LINES:] = ["(there was more output, it is left out)"]
     return tuple(lines)
 
 

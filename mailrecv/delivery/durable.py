@@ -7,6 +7,7 @@ on the monotonic clock, in seconds.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import select
@@ -61,7 +62,7 @@ def appending(path: str, deadline: float) -> Iterator[AppendedFile]:
         if status.st_size == 0:
             # Before the first octet, not after the last: a file that another process finds with data in it is then
             # known to have its name on disk, even if the process that made it was killed.
-            sync_directory(os.path.dirname(path))
+            sync_directory(os.path.dirname(os.path.realpath(path)))
         try:
             yield AppendedFile(fd, status.st_size, deadline)
             os.fsync(fd)
@@ -69,7 +70,8 @@ def appending(path: str, deadline: float) -> Iterator[AppendedFile]:
             _cut_back(fd, status.st_size)
             raise
     finally:
-        os.close(fd)
+        with suppress(OSError):  # the sync has told all there is to tell: this must not make a failure of a success
+            os.close(fd)
 
 
 def store(path: str, blocks: Iterable[bytes]) -> None:
@@ -100,19 +102,11 @@ def rename(path: str, new_path: str) -> None:
         raise
 
 
-def make_directory(path: str) -> None:
-    """Make a directory and those above it where they are missing, and make their names safe."""
-    try:
-        os.mkdir(path, _DIRECTORY_MODE)
-    except FileExistsError:
-        return
-    except FileNotFoundError:
-        parent = os.path.dirname(path.rstrip("/"))
-        if not parent:
-            raise
-        make_directory(parent)
-        os.mkdir(path, _DIRECTORY_MODE)
-    sync_directory(os.path.dirname(path.rstrip("/")))
+def make_directories(*paths: str) -> None:
+    """Make directories, and those above them, where any of these is missing, and make their names safe."""
+    if not all(os.path.isdir(path) for path in paths):
+        for path in paths:
+            _make_directory(path.rstrip("/"))
 
 
 def keeps(path: str) -> bool:
@@ -125,11 +119,31 @@ def keeps(path: str) -> bool:
 
 def sync_directory(path: str) -> None:
     """Make the names in a directory safe.  path: empty for the working directory."""
-    fd = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        fd = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EINVAL):
+            raise
+        os.sync()  # a directory that may not be read, or a file system that cannot sync one: sync them all
+
+
+def _make_directory(path: str) -> None:
+    try:
+        os.mkdir(path, _DIRECTORY_MODE)
+    except FileExistsError:
+        pass  # whoever made it may have been killed before its name was safe
+    except FileNotFoundError:
+        parent = os.path.dirname(path)
+        if not parent:
+            raise
+        _make_directory(parent)
+        with suppress(FileExistsError):  # another process was faster
+            os.mkdir(path, _DIRECTORY_MODE)
+    sync_directory(os.path.dirname(path))
 
 
 def _open_for_append(path: str, deadline: float) -> int:

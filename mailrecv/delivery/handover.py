@@ -11,6 +11,8 @@ from mailrecv.delivery.message import Message
 from mailrecv.delivery.outcome import Attempt, Outcome, Status, verdict
 from mailrecv.reply import Reply
 
+_LONGEST_SECONDS = 1_000_000  # a time limit beyond this is none; poll(2) cannot wait for longer than 24 days
+
 
 @dataclass(frozen=True, slots=True)
 class Destination:
@@ -59,7 +61,7 @@ def hand_over(
 
 def _attempt(message: Message, destination: Destination, seconds: float, *, rescue: bool = False) -> Attempt:
     began = time.monotonic()
-    outcome = _deliver(message, destination, began + seconds)
+    outcome = _deliver(message, destination, began + min(seconds, _LONGEST_SECONDS))
     return Attempt(
         destination.recipient,
         destination.method,

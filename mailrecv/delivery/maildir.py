@@ -13,12 +13,12 @@ def deliver(message: Message, recipient: str, directory: str) -> None:
 
     Raises OSError when the copy is not safe; nothing of it is left then.
     """
-    for folder in ("tmp", "new", "cur"):
-        durable.make_directory(os.path.join(directory, folder))
+    new, cur, tmp = (os.path.join(directory, folder) for folder in ("new", "cur", "tmp"))
+    durable.make_directories(directory, new, cur, tmp)  # tmp last: once it is there, the other names are safe
     name = _unique_name(message)
-    written = os.path.join(directory, "tmp", name)
+    written = os.path.join(tmp, name)
     durable.store(written, message.copy_for(recipient))
-    durable.rename(written, os.path.join(directory, "new", name))
+    durable.rename(written, os.path.join(new, name))
 
 
 def _unique_name(message: Message) -> str:

@@ -1,0 +1,430 @@
+"""Locks, syncs, renames and cutting back: what is done is on the disk, what failed is undone."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from mailrecv.delivery import durable
+from tests.support.delivery import NOBODY, in_child, open_descriptors
+from tests.support.failing_os import FailingOs, failing
+
+
+@pytest.fixture(autouse=True)
+def _no_descriptor_is_leaked() -> Iterator[None]:
+    """No test here leaves a descriptor open, whatever fails in it."""
+    before = open_descriptors()
+    yield
+    assert open_descriptors() == before
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "box"
+
+
+def append(path: Path | str, *blocks: bytes, seconds: float = 5) -> None:
+    with durable.appending(str(path), time.monotonic() + seconds) as file:
+        file.write(blocks)
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# Appending to a file
+
+
+def test_append(path: Path) -> None:
+    """A file is made if missing, for its owner alone, and grows at its end."""
+    append(path, b"one ", b"", b"two ")
+    append(path, b"three")
+    assert path.read_bytes() == b"one two three"
+    assert mode_of(path) == 0o600
+
+
+def test_the_mode_of_an_existing_file_stays(path: Path) -> None:
+    """A file that the administrator made keeps the mode that it was given."""
+    path.touch()
+    path.chmod(0o640)
+    append(path, b"x")
+    assert mode_of(path) == 0o640
+
+
+@pytest.mark.parametrize(
+    "before, octets, tail",
+    [(b"", 2, b""), (b"x", 2, b"x"), (b"xyz", 2, b"yz"), (b"xyz", 3, b"xyz"), (b"xyz", 0, b"")],
+)
+def test_tail(path: Path, before: bytes, octets: int, tail: bytes) -> None:
+    """The tail is what the file ended with, also after something was written."""
+    path.write_bytes(before)
+    with durable.appending(str(path), time.monotonic() + 5) as file:
+        assert file.size == len(before)
+        file.write([b"new"])
+        assert file.tail(octets) == tail
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "x"), ValueError(), KeyboardInterrupt()], ids=repr)
+def test_whatever_goes_wrong_the_file_is_cut_back(path: Path, error: BaseException) -> None:
+    """A file ends where it ended before, whatever kind of exception stops the append."""
+    path.write_bytes(b"before")
+
+    def blocks() -> Iterator[bytes]:
+        yield b"half"
+        raise error
+
+    with pytest.raises(type(error)), durable.appending(str(path), time.monotonic() + 5) as file:
+        file.write(blocks())
+    assert path.read_bytes() == b"before"
+
+
+def test_the_limit_of_file_sizes(path: Path) -> None:
+    """A file that may grow no further (RLIMIT_FSIZE) is cut back to where it ended."""
+    path.write_bytes(b"before")
+
+    def limited_append() -> None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        append(path, b"x" * 500, b"x" * 500)
+
+    with pytest.raises(OSError, match="File too large"):
+        in_child(limited_append)
+    assert path.read_bytes() == b"before"
+
+
+def test_data_is_synced_before_success_and_the_name_before_the_data(path: Path) -> None:
+    """A new file's name is made safe before its first octet is written, its data after the last."""
+    system = FailingOs()
+    with failing(system):
+        append(path, b"x", b"y")
+    calls = [call for call in system.calls if call[0] in ("fsync", "write")]
+    assert calls == [("fsync", str(path.parent)), ("write", str(path)), ("write", str(path)), ("fsync", str(path))]
+
+
+def test_what_is_cut_back_is_synced(path: Path) -> None:
+    """The cut goes to the disk too, or a crash would bring back what was reported failed."""
+    path.write_bytes(b"before")
+    system = FailingOs()
+    with failing(system), pytest.raises(TypeError):
+        append(path, b"x", "not octets")  # type: ignore[arg-type]
+    assert [name for name, _ in system.calls][-3:] == ["ftruncate", "fsync", "close"]
+
+
+def test_the_name_behind_a_symbolic_link_is_synced(tmp_path: Path) -> None:
+    """When a symbolic link leads to a new file, the directory of the file is synced, not that of the link."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    link = tmp_path / "link"
+    link.symlink_to("elsewhere/box")
+    system = FailingOs()
+    with failing(system):
+        append(link, b"x")
+    assert ("fsync", str(elsewhere)) in system.calls
+    assert (elsewhere / "box").read_bytes() == b"x"
+
+
+# The lock
+
+
+@contextmanager
+def locked(path: Path, while_locked: str) -> Iterator[None]:
+    """Have another program hold the lock while it runs a shell command."""
+    command = ["flock", str(path), "sh", "-c", f"echo; {while_locked}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=path.parent) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield
+
+
+@pytest.mark.needs_tool("flock")
+def test_a_lock_that_is_released_is_waited_for(path: Path) -> None:
+    """While another program holds the lock, nothing is written; once it is released, the append goes on."""
+    with locked(path, "sleep 0.2; printf theirs >>box"):
+        append(path, b" ours")
+    assert path.read_bytes() == b"theirs ours"
+
+
+@pytest.mark.needs_tool("flock")
+def test_a_lock_that_is_not_released(path: Path) -> None:
+    """A lock that is held past the deadline is a TimeoutError that names the file, at the deadline."""
+    with locked(path, "sleep 0.5"):
+        began = time.monotonic()
+        with pytest.raises(TimeoutError, match="locked by another process") as failure:
+            append(path, b"x", seconds=0.2)
+        assert 0.2 <= time.monotonic() - began < 0.4
+    assert failure.value.filename == str(path)
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.needs_tool("flock")
+@pytest.mark.parametrize("rotate", ["mv box box.1", "mv box box.1; touch box", "ln box box.1; rm box"])
+def test_a_file_that_is_replaced_while_its_lock_is_waited_for(path: Path, rotate: str) -> None:
+    """What logrotate has put aside in the meantime is left alone: the append goes to the file of that name."""
+    path.write_bytes(b"old")
+    with locked(path, f"sleep 0.1; {rotate}"):
+        append(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert path.with_name("box.1").read_bytes() == b"old"
+
+
+def test_a_free_lock_is_taken_even_past_the_deadline(path: Path) -> None:
+    """A deadline ends waiting only: what needs no wait still succeeds."""
+    append(path, b"x", seconds=-1)
+    assert path.read_bytes() == b"x"
+
+
+# What is no regular file
+
+
+def test_a_directory(tmp_path: Path) -> None:
+    """A directory cannot be appended to."""
+    with pytest.raises(IsADirectoryError):
+        append(tmp_path, b"x")
+
+
+def test_a_missing_directory(tmp_path: Path) -> None:
+    """Nothing makes the directory of an mbox: it is more likely misspelt than missing."""
+    with pytest.raises(FileNotFoundError):
+        append(tmp_path / "missing" / "box", b"x")
+
+
+def test_devices() -> None:
+    """A device is written to, and its errors are reported."""
+    append("/dev/null", b"x" * 1_000_000)
+    with pytest.raises(OSError, match="No space left"):
+        append("/dev/full", b"x")
+
+
+def test_a_device_is_not_locked() -> None:
+    """A device is written to whoever else may use it, and have it locked."""
+    with Path("/dev/null").open("wb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        append("/dev/null", b"x", seconds=0.1)
+
+
+def test_a_fifo_without_reader(path: Path) -> None:
+    """A FIFO that nobody reads is an error at once, and no reader of it is waited for."""
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="No such device or address"):
+        append(path, b"x")
+
+
+def start_reading(path: Path, octets: int) -> tuple[threading.Thread, list[bytes]]:
+    """Return a thread that reads so many octets from a FIFO, and the list that has them once it has ended."""
+    found: list[bytes] = []
+    fifo = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0)
+    os.set_blocking(fifo.fileno(), True)
+    writer = path.open("wb")  # without any writer a FIFO looks as if it were at its end
+
+    def read() -> None:
+        with writer, fifo:
+            while (left := octets - sum(map(len, found))) and (block := fifo.read(min(left, 10_000))):
+                found.append(block)
+
+    return threading.Thread(target=read), found
+
+
+def test_a_fifo_with_a_reader(path: Path) -> None:
+    """A reader of a FIFO gets everything, also when that is more than the FIFO holds."""
+    os.mkfifo(path)
+    text = b"0123456789" * 20_000
+    reader, found = start_reading(path, len(text))
+    threading.Timer(0.1, reader.start).start()
+    append(path, text[:70_000], text[70_000:])
+    reader.join()
+    assert b"".join(found) == text
+
+
+def test_a_fifo_whose_reader_goes_away(path: Path) -> None:
+    """A reader that leaves before the end is an error."""
+    os.mkfifo(path)
+    reader, _ = start_reading(path, 100_000)
+    reader.start()
+    with pytest.raises(BrokenPipeError):
+        append(path, b"x" * 1_000_000)
+    reader.join()
+
+
+def test_a_fifo_whose_reader_takes_nothing(path: Path) -> None:
+    """A reader that takes nothing is waited for until the deadline."""
+    os.mkfifo(path)
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(TimeoutError, match="takes nothing"):
+            append(path, b"x" * 1_000_000, seconds=0.1)
+    finally:
+        os.close(fd)
+
+
+# New files and their names
+
+
+def test_store_and_rename(tmp_path: Path) -> None:
+    """Data is safe before its file gets its final name, and that name is safe before success."""
+    (tmp_path / "to").mkdir()
+    written, final = tmp_path / "written", tmp_path / "to" / "final"
+    system = FailingOs()
+    with failing(system):
+        durable.store(str(written), [b"one ", b"two"])
+        durable.rename(str(written), str(final))
+    assert final.read_bytes() == b"one two"
+    assert mode_of(final) == 0o600
+    assert not written.exists()
+    assert [call for call in system.calls if call[0] in ("fsync", "rename")] == [
+        ("fsync", str(written)),
+        ("rename", str(written)),
+        ("fsync", str(final.parent)),
+    ]
+
+
+def test_store_replaces_nothing(path: Path) -> None:
+    """A file that is there already is not touched, nor removed for the failure."""
+    path.write_bytes(b"before")
+    with pytest.raises(FileExistsError):
+        durable.store(str(path), [b"x"])
+    assert path.read_bytes() == b"before"
+
+
+def test_rename_into_nothing(tmp_path: Path) -> None:
+    """When the new name is impossible, the file does not stay under the old one."""
+    path = tmp_path / "written"
+    path.touch()
+    with pytest.raises(FileNotFoundError):
+        durable.rename(str(path), str(tmp_path / "missing" / "final"))
+    assert not path.exists()
+
+
+# Directories
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_make_directories(tmp_path: Path, end: str) -> None:
+    """Directories are made for their owner alone, those above them too, and every new name is made safe."""
+    system = FailingOs()
+    with failing(system):
+        durable.make_directories(f"{tmp_path}/a/b{end}", f"{tmp_path}/a/c{end}")
+    assert {mode_of(tmp_path / name) for name in ("a", "a/b", "a/c")} == {0o700}
+    assert [path for name, path in system.calls if name == "fsync"] == [
+        str(tmp_path),
+        str(tmp_path / "a"),
+        str(tmp_path / "a"),
+    ]
+
+
+def test_directories_that_are_there_cost_nothing(tmp_path: Path) -> None:
+    """Where all of them exist, nothing is made and nothing synced."""
+    system = FailingOs()
+    with failing(system):
+        durable.make_directories(str(tmp_path), str(tmp_path))
+    assert system.count == 0
+
+
+def test_a_name_that_another_process_made_is_synced(tmp_path: Path) -> None:
+    """While one directory is missing the others may be brand-new: the one who made them may have died before a sync."""
+    (tmp_path / "a").mkdir()
+    system = FailingOs()
+    with failing(system):
+        durable.make_directories(str(tmp_path / "a"), str(tmp_path / "a" / "b"))
+    assert ("fsync", str(tmp_path)) in system.calls
+
+
+def test_another_process_makes_the_same_directory(tmp_path: Path) -> None:
+    """That another process is faster at any point of the making is no error."""
+
+    class Faster(FailingOs):
+        def __getattr__(self, name: str) -> object:
+            if name != "mkdir":
+                return super().__getattr__(name)
+
+            def mkdir(path: str, mode: int) -> None:
+                if Path(path).parent.exists():
+                    Path(path).mkdir(mode)
+                os.mkdir(path, mode)  # noqa: PTH102 - what is asked for
+
+            return mkdir
+
+    with failing(Faster()):
+        durable.make_directories(str(tmp_path / "a" / "b"))
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_directories_that_cannot_be_made(tmp_path: Path) -> None:
+    """A file, or a link to nothing, where a directory should be above is an error."""
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("missing/missing")
+    with pytest.raises(NotADirectoryError):
+        durable.make_directories(str(tmp_path / "file" / "a"))
+    with pytest.raises(FileNotFoundError):
+        durable.make_directories(str(tmp_path / "link" / "a"))
+
+
+@pytest.mark.needs_root
+def test_a_directory_that_may_not_be_read(public_directory: Path) -> None:
+    """Names in a directory that may not be opened are made safe by a sync of everything."""
+    public_directory.chmod(0o733)
+
+    def append_unprivileged() -> int:
+        os.setuid(NOBODY)
+        with mock.patch.object(os, "sync") as sync:
+            append(public_directory / "box", b"x")
+        return sync.call_count
+
+    assert in_child(append_unprivileged) == 1
+    assert (public_directory / "box").read_bytes() == b"x"
+
+
+def test_a_file_system_that_cannot_sync_directories(tmp_path: Path) -> None:
+    """Where the sync of a directory is not supported, everything is synced."""
+    system = FailingOs(errno.EINVAL, first=2, last=2)
+    with failing(system), mock.patch.object(os, "sync") as sync:
+        durable.sync_directory(str(tmp_path))
+    sync.assert_called_once_with()
+
+
+def test_sync_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The directory of a bare file name is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    append("box", b"x")
+    system = FailingOs()
+    with failing(system):
+        durable.sync_directory("")
+    assert ("fsync", str(tmp_path)) in system.calls
+
+
+# Rights
+
+
+@pytest.mark.needs_root
+def test_an_mbox_that_may_not_be_written(public_directory: Path) -> None:
+    """A file of someone else's is an error that names the file."""
+    box = public_directory / "box"
+    box.touch(0o644)
+
+    def append_unprivileged() -> None:
+        os.setuid(NOBODY)
+        append(box, b"x")
+
+    with pytest.raises(PermissionError) as failure:
+        in_child(append_unprivileged)
+    assert failure.value.filename == str(box)
+    assert box.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    "path, kept", [("/dev/null", False), ("/dev/full", False), ("/", True), ("/missing/box", True), (__file__, True)]
+)
+def test_keeps(path: str, kept: bool) -> None:
+    """A character device keeps nothing; whatever is wrong elsewhere is found out when it is used."""
+    assert durable.keeps(path) is kept
