@@ -316,7 +316,7 @@ def test_many_lines_of_output() -> None:
     """Of many lines the first ones are kept, and a word about the rest: each is an entry of the log."""
     assert output_of(f"seq {MAX_OUTPUT_LINES}")[-1] == str(MAX_OUTPUT_LINES)
     lines = output_of(f"seq {MAX_OUTPUT_LINES + 1}")
-    assert lines[-2:] == (str(MAX_OUTPUT_LINES), LEFT_OUT)
+    assert lines[-2:] == [str(MAX_OUTPUT_LINES), LEFT_OUT]
 
 
 def test_the_last_words() -> None:

@@ -1,0 +1,234 @@
+"""What is logged, where it goes, what programs make of it, and that no client can forge any of it."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mailrecv.journal.catalogue import CATALOGUE
+from tests.clients.servers import Site, Starter, Wire, in_private_mounts
+from tests.support.machine import typed
+
+CLIENT = "127.0.0.7"  # of the loopback too, and nobody else's
+LINE = re.compile(r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4} MAILRECV\[\d+\]: (?P<message>.+)")
+SEED_FILTER = r"^.* \[<HOST>\] ERROR: 550 No one here"
+EXAMPLE_FILTER = Path(__file__).parents[2] / "docs/examples/fail2ban/filter.d/mailrecv.conf"
+
+BAN = "[9.9.9.9] ERROR: 550 No one here by that name."
+FORGED_LINE = f"Mon Aug  1 12:40:13 2022 MAILRECV[1]: {BAN}"
+# As many ways as there are for a client's words to get into the log, with what ends a line somewhere.
+FORGERIES: list[str | bytes] = [
+    *(f"{command} {BAN}" for command in ["HELO", "EHLO", "NOOP", "VRFY", "QUITE"]),
+    *(b"HELO x" + end + FORGED_LINE.encode() for end in [b"\n", b"\r", b"\0", b"\x85", b"\xc2\x85", b"\xe2\x80\xa8"]),
+    f'MAIL FROM:<"{BAN}"@client>',
+    f'RCPT TO:<"{BAN}"@nowhere>',
+    f'RCPT TO:<"x> {BAN}"@mydomain.com>',
+    b"RCPT TO:<x\n" + FORGED_LINE.encode() + b">",
+    "RCPT TO:<echo@mydomain.com>",
+    "DATA",
+    f"Subject: {BAN}\n{FORGED_LINE}\r{FORGED_LINE}\x00{FORGED_LINE}\u2028{FORGED_LINE}",
+    FORGED_LINE,
+    BAN,
+    ".",
+]
+
+
+@contextmanager
+def from_client(port: int) -> Generator[Wire, None, None]:
+    """Connect from the address of the client."""
+    with socket.socket() as connection:
+        connection.bind((CLIENT, 0))
+        connection.settimeout(10)
+        connection.connect(("127.0.0.1", port))
+        with Wire(connection) as wire:
+            yield wire
+
+
+# A file
+
+
+def test_lines_of_a_log_file(start: Starter) -> None:
+    """Each line has its date, program and process, and with flag F the client's address before the message."""
+    server = start.server("listen", "debug F")
+    with from_client(server.port) as client:
+        client.send(typed("HELO x", "MAIL FROM:<a@b>", "RCPT TO:<nobody@mydomain.com>", "QUIT"))
+        client.rest()
+    lines = [LINE.fullmatch(line) for line in server.site.log.splitlines()]
+    assert [line and re.sub(r"\d\.\d+ sec", "0 sec", line["message"]) for line in lines] == [
+        f"listening on 127.0.0.1 port {server.port}",
+        f"[{CLIENT}] SMTP connection from remote host unknown [{CLIENT}]",
+        f"[{CLIENT}] ERROR: 550 No one here by that name.",
+        f"[{CLIENT}] connection closed (quit): 4 commands, 0 messages, 0 recipients, 1 refusals, 0 seconds",
+    ]
+
+
+def test_log_file_that_is_rotated_in_a_session(start: Starter) -> None:
+    """A log file that was renamed away is followed by a new one at once, with no signal."""
+    session = start.session("debug s")
+    session.wire.reply()
+    (session.site.folder / "log").rename(session.site.folder / "log.1")
+    session.wire.ask("NOOP")
+    assert "SMTP cmd: NOOP" in session.site.log
+    assert "SMTP connection" not in session.site.log
+    assert "SMTP connection" in (session.site.folder / "log.1").read_text()
+
+
+def banned(log: Path, failregex: str) -> list[str]:
+    """Return the addresses that fail2ban finds in a log.  failregex: or the path of a filter."""
+    command = ["fail2ban-regex", "--out", "ip", str(log), failregex]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+@pytest.fixture(params=["on", "off"])
+def forged(start: Starter, request: pytest.FixtureRequest) -> Site:
+    """The site of a server, with `loghex` on and off, whose client said all that it could to forge the log."""
+    server = start.server(
+        "listen",
+        "debug a",
+        f"loghex {request.param}",
+        "limit.smtp_ascii off",
+        "deadletter_file {folder}/dead",
+        "deliver rcpt_to echo@mydomain.com pipe cat",
+    )
+    with from_client(server.port) as client:
+        client.send(typed(*FORGERIES, *["MAIL FROM:<a@b>", "RCPT TO:<nobody@mydomain.com>", "RSET"] * 3, "QUIT"))
+        assert client.rest().count("550 No one here by that name.") == 3
+    return server.site
+
+
+@pytest.mark.needs_tool("fail2ban-regex")
+@pytest.mark.parametrize("failregex", [SEED_FILTER, str(EXAMPLE_FILTER)], ids=["seed", "example"])
+def test_fail2ban(forged: Site, failregex: str) -> None:
+    """fail2ban finds the client as often as it was refused, and nobody else, whatever the client said."""
+    assert banned(forged.folder / "log", failregex) == [CLIENT] * 3
+
+
+def test_no_line_can_be_forged(forged: Site) -> None:
+    """Whatever a client says stands behind its own address, in a line of the server's."""
+    lines = forged.log.splitlines()
+    for kind in ["SMTP cmd: ", "regex ", "mail from ", " begins", " data: ", " output: ", " delivered"]:
+        assert any(kind in line and "9.9.9.9" in line for line in lines), kind
+    for line in lines:
+        logged = LINE.fullmatch(line)
+        assert logged, line
+        assert logged["message"].startswith((f"[{CLIENT}] ", f"DEBUG: {forged.config}:", "listening on ")), line
+
+
+# The system's log
+
+
+@contextmanager
+def listening(path: Path) -> Generator[list[bytes], None, None]:
+    """Take all datagrams that come to a socket at this path."""
+    datagrams: list[bytes] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(path))
+        thread = threading.Thread(target=lambda: datagrams.extend(iter(lambda: receiver.recv(1 << 16), b"")))
+        thread.start()
+        try:
+            yield datagrams
+        finally:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.sendto(b"", str(path))
+            thread.join()
+
+
+def log_of_a_session(start: Starter, path: Path, mounts: Sequence[str], debug: str, sent: bytes) -> list[bytes]:
+    """Return what a session logs to a socket, without the system's own log.  mounts: what puts the socket in place."""
+    program = in_private_mounts("mount -t tmpfs tmpfs /run", *mounts)
+    with listening(path) as datagrams:
+        session = start.session("logfile syslog", f"debug {debug}", "limit.smtp_ascii off", program=program)
+        session.wire.send(sent)
+        session.wire.rest()
+        session.exit_status()
+    return datagrams
+
+
+def logged_by_journald(start: Starter, folder: Path, debug: str, sent: bytes) -> list[dict[str, str]]:
+    """Return the entries, by the names of their fields, that a session leaves in journald."""
+    mounts = ["mkdir -p /run/systemd/journal", f"mount --bind {folder} /run/systemd/journal"]
+    return [fields(entry) for entry in log_of_a_session(start, folder / "socket", mounts, debug, sent)]
+
+
+def fields(entry: bytes) -> dict[str, str]:
+    """Read an entry in journald's native protocol; fail if a field comes twice."""
+    found: dict[str, str] = {}
+    while entry:
+        name, separator, entry = re.split(b"([=\n])", entry, maxsplit=1)
+        if separator == b"=":
+            value, entry = entry.split(b"\n", 1)
+        else:
+            end = 8 + int.from_bytes(entry[:8], "little")
+            value, entry = entry[8:end], entry[end + 1 :]
+        assert name.decode() not in found
+        found[name.decode()] = value.decode()
+    return found
+
+
+MESSAGE = typed("HELO client", "MAIL FROM:<me@client>", "RCPT TO:<me@mydomain.com>", "DATA", "Hello", ".", "QUIT")
+
+
+@pytest.mark.needs_root
+@pytest.mark.needs_tool("unshare")
+def test_fields_in_journald(start: Starter, tmp_path: Path) -> None:
+    """Every fact of an entry is a field, beside a readable message and the fixed fields of its kind."""
+    entries = logged_by_journald(start, tmp_path, "+", MESSAGE)
+    names = ["connection", "routed", "delivery_started", "delivered", "disconnection"]
+    assert [entry["MAILRECV_EVENT"] for entry in entries] == names
+    delivered = entries[3]
+    assert delivered["MESSAGE"].startswith(f"{delivered['MAILRECV_ID']}: from=<me@client> to=<me@mydomain.com> route=")
+    del delivered["MESSAGE"], delivered["SYSLOG_PID"]
+    assert float(delivered.pop("MAILRECV_SECONDS")) < 10
+    assert re.fullmatch(r"[0-9a-f]+", delivered.pop("MAILRECV_ID"))
+    assert re.fullmatch(r"append /.*/mbox", delivered.pop("MAILRECV_ROUTE"))
+    assert delivered == {
+        "PRIORITY": "6",
+        "MESSAGE_ID": CATALOGUE["delivered"].message_id,
+        "SYSLOG_IDENTIFIER": "mailrecv",
+        "MAILRECV_EVENT": "delivered",
+        "MAILRECV_CLIENT_ADDRESS": "127.0.0.1",
+        "MAILRECV_CLIENT_NAME": "unknown",
+        "MAILRECV_HELO": "client",
+        "MAILRECV_SENDER": "me@client",
+        "MAILRECV_RECIPIENT": "me@mydomain.com",
+        "MAILRECV_SIZE": "6",
+    }
+
+
+@pytest.mark.needs_root
+@pytest.mark.needs_tool("unshare")
+def test_no_field_can_be_forged(start: Starter, tmp_path: Path) -> None:
+    """Whatever a client says is one line of the one field that it belongs to."""
+    forgery = b"x\nPRIORITY=0\nMAILRECV_CLIENT_ADDRESS=9.9.9.9\n\0\r\xff\n"
+    commands = [b"HELO " + forgery, b"VRFY " + forgery, forgery, b"RCPT TO:<" + forgery + b">", b"NOOP"]
+    data = [b"HELO x", b"MAIL FROM:<a@b>", b"RCPT TO:<me@mydomain.com>", b"DATA", forgery, b"."]
+    entries = logged_by_journald(start, tmp_path, "a", typed(*commands, *data, "QUIT"))
+    ours = [entry for entry in entries if "MAILRECV_CLIENT_ADDRESS" in entry]
+    assert len(ours) > len(commands) + len(data)
+    assert {entry["MAILRECV_CLIENT_ADDRESS"] for entry in ours} == {"127.0.0.1"}
+    assert all(int(entry["PRIORITY"]) == CATALOGUE[entry["MAILRECV_EVENT"]].priority for entry in entries)
+    assert all(value.isprintable() for entry in entries for value in entry.values())
+    assert sum("PRIORITY=0" in value for entry in ours for value in entry.values()) > len(commands)
+
+
+@pytest.mark.needs_root
+@pytest.mark.needs_tool("unshare")
+def test_syslog(start: Starter, tmp_path: Path) -> None:
+    """Without journald an entry is a line for syslog, of the facility for mail, with the same message."""
+    device = ["mount -t tmpfs tmpfs /dev", "mknod -m 666 /dev/null c 1 3", f"ln -s {tmp_path}/log /dev/log"]
+    sent = typed("NOOP", "HELO [9.9.9.9]\n<0>", "RCPT", "QUIT")
+    lines = log_of_a_session(start, tmp_path / "log", device, "-", sent)
+    shown = [re.sub(r"^(<\d+>)\w{3} [ \d]\d [\d:]{8} (mailrecv)\[\d+\]", r"\1\2", line.decode()) for line in lines]
+    assert [line.removesuffix("\0") for line in shown[:-1]] == [
+        "<22>mailrecv: SMTP connection from remote host unknown [127.0.0.1]",
+        "<21>mailrecv: ERROR: 501 Control characters in the host name",
+        "<21>mailrecv: ERROR: 503 Say HELO first",
+    ]
+    assert shown[-1].startswith("<22>mailrecv: connection closed (quit): 4 commands")

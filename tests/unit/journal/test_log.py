@@ -1,0 +1,134 @@
+"""From a record to what a sink gets: selected, safe, described, and in the form of the place where it goes."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+import structlog
+
+from mailrecv.config.model import DEBUG_FLAGS
+from mailrecv.journal import catalogue, processors, sinks
+from mailrecv.journal.catalogue import CATALOGUE, Entry
+from mailrecv.journal.log import open_journal
+from mailrecv.reply import Reply
+
+FORGED = "x [9.9.9.9]\nPRIORITY=0"
+
+
+def event(entry: Entry = catalogue.REFUSAL, /, **facts: object) -> processors.EventDict:
+    """Return an entry as it goes through the processors."""
+    return {"event": entry.name, "entry": entry, **facts}
+
+
+def kept(flags: str, entry: Entry) -> bool:
+    """Say whether an entry is recorded with these flags."""
+    try:
+        processors.Select(flags)(None, "msg", event(entry))
+    except structlog.DropEvent:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("flag", DEBUG_FLAGS)
+def test_select(flag: str) -> None:
+    """A flag adds the entries that need it to those that need none; `a` adds all."""
+    names = {entry.name for entry in CATALOGUE.values() if kept(flag, entry)}
+    assert names == {entry.name for entry in CATALOGUE.values() if flag == "a" or entry.flag in ("", flag)}
+
+
+def test_make_safe() -> None:
+    """Numbers and octets become text; brackets remain only in replies and in the configuration's words."""
+    safe = processors.MakeSafe(loghex=True, brackets=True)
+    facts = {"reply": Reply(550, "No [x]\nno"), "command": b"\xff[", "helo": "[x", "pattern": "[a]"}
+    made = safe(None, "msg", event(**facts, seconds=1.23456, line=7))
+    del made["event"], made["entry"]
+    assert made == {
+        "reply": "550-No [x] / 550 no",
+        "command": "<0xff><0x5b>",
+        "helo": "<0x5b>x",
+        "pattern": "[a]",
+        "seconds": "1.235",
+        "line": "7",
+    }
+
+
+def test_render_for_journald() -> None:
+    """Every fact is a field, in one line each, and the message comes first."""
+    made = processors.MakeSafe(loghex=True, brackets=False)(None, "msg", event(reply=Reply(550, "No"), command=FORGED))
+    fields, options = processors.render_for_journald(None, "msg", processors.describe(None, "msg", made))
+    assert options == {}
+    assert fields == (
+        "MESSAGE=ERROR: 550 No",
+        f"PRIORITY={catalogue.REFUSAL.priority}",
+        f"MESSAGE_ID={catalogue.REFUSAL.message_id}",
+        "SYSLOG_IDENTIFIER=mailrecv",
+        f"SYSLOG_PID={os.getpid()}",
+        "MAILRECV_EVENT=refusal",
+        "MAILRECV_REPLY=550 No",
+        "MAILRECV_COMMAND=x [9.9.9.9]<0x0a>PRIORITY=0",
+    )
+
+
+@pytest.mark.parametrize(
+    "flags, facts, shown",
+    [
+        ("F", {"client_address": "192.0.2.7"}, "[192.0.2.7] limit.x exceeded"),
+        ("a", {"client_address": "192.0.2.7"}, "[192.0.2.7] limit.x exceeded"),
+        ("", {"client_address": "192.0.2.7"}, "limit.x exceeded"),
+        ("F", {}, "limit.x exceeded"),
+    ],
+)
+def test_file(tmp_path: Path, flags: str, facts: dict[str, str], shown: str) -> None:
+    """A line of a file has date, program and process, and with F or a the client's address, if there is a client."""
+    open_journal(str(tmp_path / "log"), flags).bind(**facts).record(catalogue.LIMIT_EXCEEDED, limit="x")
+    line = (tmp_path / "log").read_text()
+    assert re.fullmatch(rf"\w{{3}} \w{{3}} [ \d]\d [\d:]{{8}} \d{{4}} MAILRECV\[{os.getpid()}\]: (.*)\n", line)
+    assert line.endswith(f"]: {shown}\n")
+
+
+def test_bind(tmp_path: Path) -> None:
+    """What is bound to a journal is in its own entries and in no other's."""
+    journal = open_journal(str(tmp_path / "log"), "F")
+    journal.bind(client_address="192.0.2.7").record(catalogue.LIMIT_EXCEEDED, limit="x")
+    journal.record(catalogue.LIMIT_EXCEEDED, limit="y")
+    first, second = (tmp_path / "log").read_text().splitlines()
+    assert first.endswith(": [192.0.2.7] limit.x exceeded")
+    assert second.endswith("]: limit.y exceeded")
+
+
+def test_file_is_made_for_all_to_read(tmp_path: Path) -> None:
+    """A log file that is missing is made, and everyone may read it; what is there stays."""
+    log = tmp_path / "log"
+    umask = os.umask(0o022)
+    try:
+        for name in "xy":
+            open_journal(str(log)).record(catalogue.LIMIT_EXCEEDED, limit=name)
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(log.stat().st_mode) == 0o644
+    assert log.read_text().count("\n") == 2
+
+
+def test_file_that_cannot_be_written(tmp_path: Path) -> None:
+    """What cannot be written is handed to whoever deals with that, with the reason."""
+    complaints: list[tuple[OSError, str]] = []
+    sinks.File(str(tmp_path), lambda error, line: complaints.append((error, line))).msg("a line\n")
+    ((error, line),) = complaints
+    assert isinstance(error, IsADirectoryError)
+    assert line == "a line\n"
+
+
+def test_journald_that_takes_nothing(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message that journald does not take goes to standard error."""
+    journald = sinks.Journald()
+
+    def refuse(*fields: str) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(journald, "_sendv", refuse)
+    journald.msg("MESSAGE=a message", "PRIORITY=6")
+    assert capfd.readouterr().err == "a message\n"

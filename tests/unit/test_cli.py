@@ -1,0 +1,121 @@
+"""The command line: what it understands, what it prints, and with which exit status it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mailrecv import __version__, cli
+
+
+@pytest.fixture(autouse=True)
+def no_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the standard streams of the tests alone, whatever they are."""
+    monkeypatch.setattr(cli, "take_socket", lambda: None)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A configuration."""
+    path = tmp_path / "mailrecv.conf"
+    path.write_text("domain mydomain.com\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    "text, address",
+    [
+        ("25", ("127.0.0.1", 25)),
+        (":25", ("127.0.0.1", 25)),
+        ("0", ("127.0.0.1", 0)),
+        ("192.0.2.7:2525", ("192.0.2.7", 2525)),
+        ("localhost:65535", ("localhost", 65535)),
+        ("[::1]:2525", ("::1", 2525)),
+        ("[::]:25", ("::", 25)),
+    ],
+)
+def test_parse_address(text: str, address: tuple[str, int]) -> None:
+    """An address and a port, or a port alone."""
+    assert cli.parse_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["", "x", "localhost", "127.0.0.1:", "127.0.0.1:smtp", "65536", "-1", "²", "1.5"])
+def test_parse_address_without_a_port(text: str) -> None:
+    """Whatever has no port from 0 to 65535 at its end is refused, and the message says so."""
+    with pytest.raises(ValueError, match="a port from 0 to 65535 expected"):
+        cli.parse_address(text)
+
+
+@pytest.mark.parametrize("text", ["::1:2525", "fe80::1:25"])
+def test_parse_address_without_brackets(text: str) -> None:
+    """An IPv6 address without brackets is refused: where it ends cannot be told."""
+    with pytest.raises(ValueError, match=r"needs brackets, as in \[::1\]:2525"):
+        cli.parse_address(text)
+
+
+# check
+
+
+def test_check(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A configuration without faults is 0, and nothing is printed."""
+    assert cli.run(["check", "-c", str(file)]) == 0
+    assert cli.run(["-c", str(file), "check"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_check_with_faults(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every fault is printed, with its line and a caret under the word, and the exit status is 78."""
+    file.write_text("domian mydomain.com\n\n  error rcpt_to  (x  550 No\n")
+    assert cli.run(["check", "-c", str(file)]) == 78
+    assert capsys.readouterr().out == (
+        f"{file}:1:1: unknown directive domian, did you mean domain?\n"
+        "    domian mydomain.com\n"
+        "    ^~~~~~\n"
+        f"{file}:3:20: bad pattern: missing closing parenthesis, at offset 2\n"
+        "      error rcpt_to  (x  550 No\n"
+        "                       ^\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["missing", "not UTF-8: \udcff", "a NUL: \0"])
+def test_check_of_a_file_that_cannot_be_read(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that cannot be read is a fault too, whatever its name."""
+    assert cli.run(["check", "-c", f"{tmp_path}/{name}"]) == 78
+    assert ": cannot be read: " in capsys.readouterr().out
+
+
+# Usage
+
+
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        (["--no-such-option"], "unrecognized arguments: --no-such-option"),
+        (["no-such-action"], "invalid choice: 'no-such-action'"),
+        (["-c"], "expected one argument"),
+        (["-d", "sq"], "unknown debug flag q, the flags are acfFhlrsw+, or - for none"),
+        (["listen"], "the following arguments are required: [ADDRESS:]PORT"),
+        (["listen", "::1:25"], "needs brackets"),
+        (["check", "-d", "s"], "unrecognized arguments"),
+    ],
+)
+def test_usage_error(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A usage error is told on standard error, and nothing else is done: exit status 64."""
+    assert cli.run(arguments) == 64
+    output = capsys.readouterr()
+    assert complaint in output.err
+    assert output.out == ""
+
+
+@pytest.mark.parametrize("option, shown", [("--version", f"mailrecv {__version__}\n"), ("--help", "usage: mailrecv ")])
+def test_information(option: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """--version and --help print what they are for: exit status 0."""
+    assert cli.run([option]) == 0
+    assert capsys.readouterr().out.startswith(shown)
+
+
+def test_listen_at_a_name_that_does_not_exist(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An address that cannot be listened at is told: exit status 69."""
+    assert cli.run(["listen", "-c", str(file), "192.0.2.7:0"]) == 69
+    assert capsys.readouterr().err == "mailrecv: cannot listen on 192.0.2.7:0: Cannot assign requested address\n"
