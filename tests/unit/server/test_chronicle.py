@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import structlog
+from structlog.types import EventDict
 
 from mailrecv.delivery.message import Message
 from mailrecv.delivery.outcome import Attempt, Outcome, Status
@@ -19,28 +20,29 @@ from mailrecv.server.chronicle import Chronicle, record_exception
 from tests.support.configs import client
 
 
-def as_it_is(logger: Any, method: str, event: dict[str, Any]) -> tuple[tuple[dict[str, Any]], dict[str, Any]]:
+def as_it_is(logger: Any, method: str, event: EventDict) -> tuple[tuple[EventDict], dict[str, Any]]:
     """Hand an entry to the sink without a change."""
     return (event,), {}
 
 
-class Kept(list[dict[str, Any]]):
+class Kept:
     """A sink that keeps entries, each with its name as `event` and all its facts."""
 
+    def __init__(self) -> None:
+        self.entries: list[dict[str, Any]] = []
+
     def msg(self, entry: dict[str, Any]) -> None:
-        self.append(entry)
+        self.entries.append(entry)
 
     def journal(self) -> Journal:
         """Return a journal that ends here."""
-        steps = [lambda logger, method, event: ((event,), {})]
-        journal: Journal = structlog.wrap_logger(
-            self, processors=steps, wrapper_class=Journal, context_class=dict
-        ).bind()
+        logger = structlog.wrap_logger(self, processors=[as_it_is], wrapper_class=Journal, context_class=dict)
+        journal: Journal = logger.bind()
         return journal
 
     @property
     def names(self) -> list[str]:
-        return [entry["event"] for entry in self]
+        return [entry["event"] for entry in self.entries]
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def chronicle(kept: Kept, debug: str = "", name: str | None = None) -> Chronicle
 
 def facts(kept: Kept, *names: str) -> list[object]:
     """Return these facts of the entry recorded last."""
-    return [kept[-1].get(name) for name in names]
+    return [kept.entries[-1].get(name) for name in names]
 
 
 def test_facts_of_a_session(kept: Kept) -> None:
@@ -108,13 +110,13 @@ def test_mail_data(kept: Kept, flag: str) -> None:
         record.mail_data(octets)
     record.transaction_ended()
     record.mail_data(b"another\n")
-    assert [entry["text"] for entry in kept] == [b"one", b"two", b"", b"three", b"another"]
+    assert [entry["text"] for entry in kept.entries] == [b"one", b"two", b"", b"three", b"another"]
 
 
 def test_mail_data_without_the_flag(kept: Kept) -> None:
     """Mail data is not even looked at without the flag for it."""
     chronicle(kept, "s").mail_data(b"one\n")
-    assert kept == []
+    assert kept.entries == []
 
 
 def test_long_line_of_mail_data(kept: Kept) -> None:
@@ -123,7 +125,7 @@ def test_long_line_of_mail_data(kept: Kept) -> None:
     for _ in range(1000):
         record.mail_data(b"x" * 1000)
     record.mail_data(b"\n")
-    assert len(kept[0]["text"]) <= 3000
+    assert len(kept.entries[0]["text"]) <= 3000
 
 
 @pytest.mark.parametrize(
@@ -167,9 +169,9 @@ def test_exception(kept: Kept) -> None:
         raise ValueError("one\ntwo")
     except ValueError as error:
         record_exception(kept.journal(), error)
-    assert kept.names == ["internal_error", *["traceback"] * (len(kept) - 1)]
-    assert kept[0]["error"] == "ValueError('one\\ntwo')"
-    texts = [entry["text"] for entry in kept[1:]]
+    assert kept.names == ["internal_error", *["traceback"] * (len(kept.entries) - 1)]
+    assert kept.entries[0]["error"] == "ValueError('one\\ntwo')"
+    texts = [entry["text"] for entry in kept.entries[1:]]
     assert texts[0] == "Traceback (most recent call last):"
     assert texts[-2:] == ["ValueError: one", "two"]
     assert "\n" not in "".join(texts)
