@@ -17,6 +17,7 @@ BUILD_NEEDS := \
 	'pkg-config --exists libsystemd => pkg-config libsystemd-dev'
 TEST_NEEDS := \
 	'command -v curl => curl' \
+	'command -v fail2ban-regex => fail2ban' \
 	'command -v formail => procmail' \
 	'command -v ip => iproute2' \
 	'command -v msmtp => msmtp' \
@@ -28,7 +29,7 @@ TEST_NEEDS := \
 	'command -v xinetd => xinetd' \
 	'nc -h 2>&1 | grep OpenBSD => netcat-openbsd'
 
-.PHONY: help venv run test test-tools lint clean
+.PHONY: help venv run test test-tools lint docs clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -59,6 +60,13 @@ lint: venv ## check style, format and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+docs: venv ## renew the state diagram in README.md
+	$(BIN)/python docs/state_diagram.py
+
+deb: venv ## build the Debian package, for Debian 12 and later, into ./dist
+	@.ci/system-packages $(DEB_NEEDS)
+	@packaging/build-deb $(BIN)/python
 
 clean: ## remove whatever make has made, ./var included
 	rm -rf .venv var build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

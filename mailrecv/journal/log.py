@@ -41,45 +41,24 @@ def open_journal(logfile: str = "syslog", flags: str = "", *, loghex: bool = Tru
 
 def _system_journal(flags: str, *, loghex: bool) -> Journal:
     if _is_terminal():
-        return _wrap(
-            sinks.Stream(),
-            processors.Select(flags),
-            processors.MakeSafe(loghex=loghex, brackets=False),
-            processors.describe,
-            processors.for_terminal,
-            structlog.dev.ConsoleRenderer(colors=True),
-            processors.end_line,
-        )
+        render = (processors.for_terminal, structlog.dev.ConsoleRenderer(colors=True), processors.end_line)
+        return _journal(sinks.Stream(), *render, flags=flags, loghex=loghex, brackets=False)
     if os.path.exists(sinks.JOURNALD_SOCKET):
-        return _wrap(
-            sinks.Journald(),
-            processors.Select(flags),
-            processors.MakeSafe(loghex=loghex, brackets=False),
-            processors.describe,
-            processors.render_for_journald,
-        )
+        return _journal(sinks.Journald(), processors.render_for_journald, flags=flags, loghex=loghex, brackets=False)
     if os.path.exists(sinks.SYSLOG_SOCKET):
-        return _wrap(
-            sinks.Syslog(),
-            processors.Select(flags),
-            processors.MakeSafe(loghex=loghex, brackets=True),
-            processors.describe,
-            processors.render_for_syslog,
-        )
+        return _journal(sinks.Syslog(), processors.render_for_syslog, flags=flags, loghex=loghex, brackets=True)
     return _file_journal(sinks.Stream(), flags, loghex=loghex)
 
 
 def _file_journal(sink: sinks.File | sinks.Stream, flags: str, *, loghex: bool) -> Journal:
-    return _wrap(
-        sink,
-        processors.Select(flags),
-        processors.MakeSafe(loghex=loghex, brackets=True),
-        processors.describe,
-        processors.RenderForFile(with_address="F" in flags or "a" in flags),
-    )
+    render = processors.RenderForFile(with_address="F" in flags or "a" in flags)
+    return _journal(sink, render, flags=flags, loghex=loghex, brackets=True)
 
 
-def _wrap(sink: object, *steps: Any) -> Journal:
+def _journal(sink: object, *render: Any, flags: str, loghex: bool, brackets: bool) -> Journal:
+    """Return a journal that ends in a sink.  render: the steps that make what the sink takes."""
+    make_safe = processors.MakeSafe(loghex=loghex, brackets=brackets)
+    steps = [processors.Select(flags), make_safe, processors.describe, *render]
     journal: Journal = structlog.wrap_logger(sink, processors=steps, wrapper_class=Journal, context_class=dict).bind()
     return journal
 
