@@ -20,6 +20,9 @@ from mailrecv.server.refusal import turn_away
 if TYPE_CHECKING:
     import argparse
 
+_ACTIONS = ("check", "listen")
+_OPTIONS_WITH_VALUE = ("-c", "-d", "-l")
+_QUESTIONS = ("-h", "--help", "--version")
 DEFAULT_ADDRESS = "127.0.0.1"
 
 
@@ -28,9 +31,11 @@ def run(arguments: Sequence[str]) -> int:
 
     arguments: of the command line, without the program's name.
     """
+    serves = not _is_for_a_person(arguments)
     given = None
     try:
-        given = take_socket()
+        if serves:
+            given = take_socket()
         return _run(_parse(arguments), given)
     except SystemExit as end:  # argparse: --help, or a usage error
         if end.code and given is not None:
@@ -41,8 +46,25 @@ def run(arguments: Sequence[str]) -> int:
         return os.EX_USAGE
     except Exception as error:  # noqa: BLE001 - a client may be waiting, and must get nothing but a reply
         _report(error)
-        turn_away(given)
+        if serves:
+            turn_away(given)
         return os.EX_SOFTWARE
+
+
+def _is_for_a_person(arguments: Sequence[str]) -> bool:
+    """Say whether the command line asks for what a person reads, and not for a session with a client.
+
+    Then the standard streams stay as they are, even where they are sockets, as they are under ssh without a terminal.
+    """
+    words = iter(arguments)
+    for word in words:
+        if word in _OPTIONS_WITH_VALUE:
+            next(words, None)
+        elif not word.startswith("-"):
+            return word in _ACTIONS
+        elif word in _QUESTIONS:
+            return True
+    return False
 
 
 def _run(options: argparse.Namespace, given: socket.socket | None) -> int:

@@ -62,6 +62,7 @@ class Channel(ABC):
         self._in_fd = in_fd
         self._out_fd = out_fd
         self._stop = stop
+        self._unsent = b""
 
     def receive(self, deadline: float) -> bytes:
         """Return what came from the client, b"" when it is gone. Raises TimeoutError and Stopping."""
@@ -74,12 +75,13 @@ class Channel(ABC):
     def send(self, octets: bytes, deadline: float) -> None:
         """Send all of `octets`. Raises TimeoutError, Stopping, and ConnectionError when the client is gone.
 
-        A deadline in the past still lets out what goes without a wait.
+        A deadline in the past still lets out what goes without a wait. What could not be sent comes first the next
+        time, so that no reply begins in the middle of another.
         """
-        view = memoryview(octets)
-        while view:
+        self._unsent += octets
+        while self._unsent:
             try:
-                view = view[self._write(view) :]
+                self._unsent = self._unsent[self._write(self._unsent) :]
             except BlockingIOError:
                 self._wait(self._out_fd, select.POLLOUT, deadline)
 
@@ -92,7 +94,7 @@ class Channel(ABC):
         """Read what is there."""
 
     @abstractmethod
-    def _write(self, octets: memoryview) -> int:
+    def _write(self, octets: bytes) -> int:
         """Write what goes without a wait, or raise BlockingIOError when nothing does."""
 
     def _wait(self, fd: int, event: int, deadline: float) -> None:
@@ -130,7 +132,7 @@ class SocketChannel(Channel):
     def _read(self) -> bytes:
         return self._connection.recv(RECEIVE_OCTETS)
 
-    def _write(self, octets: memoryview) -> int:
+    def _write(self, octets: bytes) -> int:
         return self._connection.send(octets, socket.MSG_DONTWAIT)
 
 
@@ -143,7 +145,7 @@ class StreamChannel(Channel):
     def _read(self) -> bytes:
         return os.read(self._in_fd, RECEIVE_OCTETS)
 
-    def _write(self, octets: memoryview) -> int:
+    def _write(self, octets: bytes) -> int:
         poller = select.poll()
         poller.register(self._out_fd, select.POLLOUT)
         if not poller.poll(0):

@@ -41,9 +41,9 @@ error rcpt_to ^nobody@ 550 No one here by that name."""
 _LISTENING = "0A"  # in the fourth column of /proc/net/tcp
 
 
-def wait_until(condition: Callable[[], object], what: str = "it") -> None:
-    """Wait for something that should come true in a moment; fail when it does not."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def wait_until(condition: Callable[[], object], what: str = "it", seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait for something that should come true in a moment, or in so many seconds; fail when it does not."""
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited for {what} in vain"
         time.sleep(0.005)

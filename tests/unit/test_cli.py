@@ -54,6 +54,36 @@ def test_parse_address_without_brackets(text: str) -> None:
         cli.parse_address(text)
 
 
+# A client's socket
+
+
+class Taken(BaseException):
+    """The program took the client's socket."""
+
+
+def take() -> None:
+    raise Taken
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["-c", "check"], ["-d", "s", "-l", "listen"], ["-c", "--help", "--nonsense"], ["serve"], ["--", "x"]],
+    ids=" ".join,
+)
+def test_a_client_s_socket_is_taken_first(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command line that asks for a session, rightly or wrongly written, prints only where no client can be."""
+    monkeypatch.setattr(cli, "take_socket", take)
+    with pytest.raises(Taken):
+        cli.run(arguments)
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["-c", "x", "check"], ["--version"], ["-c", "x", "-h"], ["listen"]])
+def test_what_a_person_asks_is_answered_on_any_stream(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a person reads goes to the standard streams, even if these are sockets, as ssh makes them."""
+    monkeypatch.setattr(cli, "take_socket", take)
+    assert cli.run(arguments) in (0, 64, 78)
+
+
 # check
 
 

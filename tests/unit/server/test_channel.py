@@ -113,6 +113,25 @@ def test_send_to_a_client_that_does_not_read(pair: Pair) -> None:
     assert 0.1 <= time.monotonic() - began < 1
 
 
+def test_send_goes_on_where_it_was_cut_off(pair: Pair) -> None:
+    """A reply that was sent in part is finished first, whenever the client reads again."""
+    octets = b"0123456789" * 1_000_000
+    with pytest.raises(TimeoutError):
+        pair.channel.send(octets, soon())
+    received = bytearray()
+
+    def read() -> None:
+        while block := pair.client.recv(1 << 20):
+            received.extend(block)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    pair.channel.send(b"421 Idle\r\n", soon(10))
+    pair.channel.close()
+    reader.join()
+    assert received == octets + b"421 Idle\r\n"
+
+
 def test_send_after_the_deadline_or_a_stop(pair: Pair) -> None:
     """What goes without a wait is sent even then: it is a last word."""
     pair.stop.request()
