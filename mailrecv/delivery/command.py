@@ -20,7 +20,7 @@ from mailrecv.delivery.spool import MEMORY_OCTETS, temporary_file, write_all
 
 MAX_OUTPUT_OCTETS = 16_384  # of a command that go to the log; the rest is read and thrown away
 MAX_OUTPUT_LINES = 200  # of these octets, since each line is an entry of the log
-_KILL_SECONDS = 5.0  # how long a killed command may take to end; one that hangs in the kernel may never
+_KILL_SECONDS = 1.5  # how long a killed command may take to end; one that hangs in the kernel may never
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # sysexits.h, and which of them Postfix's pipe(8) takes for temporary. 126 and 127 are the shell's words for a command
@@ -104,7 +104,9 @@ def _environment(message: Message, recipient: str) -> dict[bytes, bytes]:
 
     In octets, so that an address goes to the command as it came, whatever the locale of this process is.
     """
-    local, _, domain = recipient.rpartition("@") if "@" in recipient else (recipient, "", "")
+    local, at, domain = recipient.rpartition("@")
+    if not at or domain.endswith('"'):  # no domain, but perhaps an @ in quotes
+        local, domain = recipient, ""
     try:
         home = pwd.getpwuid(os.geteuid()).pw_dir
     except KeyError:

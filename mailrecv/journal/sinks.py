@@ -11,6 +11,8 @@ IDENTIFIER = "mailrecv"
 JOURNALD_SOCKET = "/run/systemd/journal/socket"
 SYSLOG_SOCKET = "/dev/log"
 _FILE_MODE = 0o644
+# Not to wait for the reader of a FIFO: a log must never hold up a session.
+_FILE_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 
 
 class Journald:
@@ -53,7 +55,7 @@ class File:
     def msg(self, line: str) -> None:
         """Append a line, in one write, so that the lines of several processes never mix."""
         try:
-            fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, _FILE_MODE)
+            fd = os.open(self._path, _FILE_FLAGS, _FILE_MODE)
             try:
                 os.write(fd, line.encode("utf-8", "replace"))
             finally:

@@ -51,10 +51,13 @@ def _open_closed_streams() -> None:
 def _take_from_systemd() -> socket.socket | None:
     from systemd.daemon import listen_fds
 
-    fds = listen_fds()
-    if len(fds) > 1:
-        raise ActivationError(f"one socket is needed, systemd gave {len(fds)}")
-    return socket.socket(fileno=fds[0]) if fds else None
+    try:
+        fds = listen_fds()
+        if len(fds) > 1:
+            raise ActivationError(f"one socket is needed, systemd gave {len(fds)}")
+        return socket.socket(fileno=fds[0]) if fds else None
+    except OSError as error:
+        raise ActivationError(f"LISTEN_FDS does not stand for a socket: {error.strerror}") from None
 
 
 def _take_from_standard_input() -> socket.socket | None:

@@ -69,7 +69,7 @@ class Channel(ABC):
         self._wait(self._in_fd, select.POLLIN, deadline)
         try:
             return self._read()
-        except ConnectionError:
+        except OSError:  # a reset; a host or a network that became unreachable; a terminal that was hung up
             return b""
 
     def send(self, octets: bytes, deadline: float) -> None:
@@ -84,6 +84,8 @@ class Channel(ABC):
                 self._unsent = self._unsent[self._write(self._unsent) :]
             except BlockingIOError:
                 self._wait(self._out_fd, select.POLLOUT, deadline)
+            except OSError as error:
+                raise ConnectionError(error.errno, error.strerror) from error
 
     @abstractmethod
     def close(self) -> None:

@@ -142,6 +142,13 @@ class Chronicle:
             if attempt.method != "pipe":
                 self._journal.record(catalogue.FILE_CLOSED, path=attempt.target)
 
+    def turned_down(self, destinations: Iterable[Destination], reply: Reply) -> None:
+        """The message came, but could not be kept, so that nobody gets it."""
+        entry = catalogue.DEFERRED if reply.code < 500 else catalogue.FAILED
+        for to in destinations:
+            facts = {"recipient": to.recipient, "route": f"{to.method} {to.target}", "reason": reply}
+            self._journal.record(entry, **facts, size=0, seconds=0.0)
+
     def failed(self, error: Exception) -> None:
         """Something went wrong that should not."""
         record_exception(self._journal, error)

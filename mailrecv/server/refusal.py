@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from contextlib import suppress
 
 from mailrecv.reply import Reply
@@ -21,8 +20,8 @@ def turn_away(given: socket.socket | None) -> None:
     """
     reply = Reply(421, f"{os.uname().nodename} Service not available, try again later")
     if given is None:
-        sys.stdout.write(reply.octets().decode("ascii"))
-        sys.stdout.flush()
+        with suppress(OSError):
+            os.write(1, reply.octets())
     elif given.fileno() >= 0 and not is_listening(given):
         refuse(given, reply)
 

@@ -77,8 +77,12 @@ class Service:
                 refuse(connection, TOO_MANY_CONNECTIONS)
                 continue
             session = threading.Thread(target=self._serve_in_thread, args=(connection,), name="session")
+            try:
+                session.start()
+            except RuntimeError:  # the system has no thread to give just now
+                refuse(connection, TOO_MANY_CONNECTIONS)
+                continue
             sessions.add(session)
-            session.start()
         listener.close()
         self.journal.record(catalogue.STOPPING, reason=f"{sum(s.is_alive() for s in sessions)} sessions are open")
         for session in sessions:

@@ -144,8 +144,10 @@ class Session:
                 self._current.data = Spool()
                 self._answer(START_MAIL_INPUT)
             case smtp.Reset(_, reply):
-                self._drop_transaction()
-                if reply is not None:
+                if reply is None:  # too large: the refusal comes at its end, and concerns each recipient
+                    self._free_data()
+                else:
+                    self._drop_transaction()
                     self._chronicle.reply(reply)
             case smtp.Answered(_, reply):
                 self._chronicle.reply(reply)
@@ -153,6 +155,8 @@ class Session:
                 if limit is not None:
                     self._chronicle.limit_exceeded(limit)
                 self._chronicle.verdict(reply, command=line)
+                if limit == "smtp_data_size":
+                    self._turn_down(reply)
 
     # The connection
 
@@ -241,10 +245,19 @@ class Session:
 
     def _drop_transaction(self) -> None:
         if self._transaction is not None:
-            if self._transaction.data is not None:
-                self._transaction.data.close()
+            self._free_data()
             self._transaction = None
             self._chronicle.transaction_ended()
+
+    def _free_data(self) -> None:
+        if self._current.data is not None:
+            self._current.data.close()
+            self._current.data = None
+
+    def _turn_down(self, reply: Reply) -> None:
+        """Record that a message whose mail data could not be kept goes to nobody, and forget it."""
+        self._chronicle.turned_down(self._current.destinations.values(), reply)
+        self._drop_transaction()
 
     def _keep(self, octets: bytes) -> None:
         """Keep mail data. When that fails the rest of it is thrown away, and the refusal waits for its end."""
@@ -256,13 +269,15 @@ class Session:
             data.write(octets)
         except OSError as error:
             self._chronicle.spool_failed(error)
-            data.close()
-            self._current.data = None
+            self._free_data()
 
     def _deliver(self) -> None:
         transaction = self._current
-        reply = NO_STORAGE if transaction.data is None else self._hand_over(transaction, transaction.data)
-        if self._answer(reply):
+        if transaction.data is None:
+            self._answer(NO_STORAGE)
+            self._turn_down(NO_STORAGE)
+            return
+        if self._answer(self._hand_over(transaction, transaction.data)):
             self._chronicle.messages += 1
             self._chronicle.recipients += len(transaction.destinations)
         self._drop_transaction()
@@ -281,7 +296,7 @@ class Session:
         destinations = list(transaction.destinations.values())
         self._chronicle.delivery_begins(message, destinations)
         limit = self._config.limits.delivery_secs
-        limits = DeliveryLimits(limit.value, limit.reply)
+        limits = DeliveryLimits(limit.value, limit.reply, self._deadline)
         reply, attempts = hand_over(message, destinations, self._config.deadletter_file, limits)
         self._chronicle.delivery_ended(message, attempts)
         return reply

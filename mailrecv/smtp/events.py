@@ -68,7 +68,7 @@ class Reset:
     """Fact: the transaction is dropped, and what was received of it is void.
 
     After RSET, `reply` is what the client got. When the mail data grew over its limit, `line` is empty and `reply` is
-    None: the refusal follows as `Refused`, when the client has sent the rest.
+    None: the refusal follows as `Refused`, with the limit `smtp_data_size`, when the client has sent the rest.
     """
 
     line: bytes

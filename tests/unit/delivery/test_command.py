@@ -107,6 +107,7 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("postmaster", b"postmaster", b""),
         ('"a@b c"@x', b'"a@b c"', b"x"),
         ("a@b@c", b"a@b", b"c"),
+        ('"a@b c"', b'"a@b c"', b""),
         ("m\u00fc\udcff@x", b"m\xc3\xbc\xff", b"x"),
     ],
 )

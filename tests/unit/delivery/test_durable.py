@@ -7,9 +7,10 @@ import fcntl
 import os
 import stat
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
@@ -138,28 +139,44 @@ def test_the_name_behind_a_symbolic_link_is_synced(tmp_path: Path) -> None:
 # The lock
 
 
+HOLDERS = {  # programs that lock a file while they run another: as util-linux's flock does, and as mutt and Postfix do
+    "flock": ["flock"],
+    "fcntl": [
+        sys.executable,
+        "-Sc",
+        "import fcntl, subprocess, sys\n"
+        "file = open(sys.argv[1], 'ab')\n"
+        "fcntl.lockf(file, fcntl.LOCK_EX)\n"
+        "subprocess.run(sys.argv[2:])",
+    ],
+}
+each_kind_of_lock = pytest.mark.parametrize(
+    "kind", [pytest.param("flock", marks=pytest.mark.needs_tool("flock")), "fcntl"]
+)
+
+
 @contextmanager
-def locked(path: Path, while_locked: str) -> Iterator[None]:
-    """Have another program hold the lock while it runs a shell command."""
-    command = ["flock", str(path), "sh", "-c", f"echo; {while_locked}"]
+def locked(path: Path, while_locked: str, kind: str) -> Iterator[None]:
+    """Have another program hold a lock of this kind while it runs a shell command."""
+    command = [*HOLDERS[kind], str(path), "sh", "-c", f"echo; {while_locked}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=path.parent) as process:
         assert process.stdout is not None
         process.stdout.readline()
         yield
 
 
-@pytest.mark.needs_tool("flock")
-def test_a_lock_that_is_released_is_waited_for(path: Path) -> None:
+@each_kind_of_lock
+def test_a_lock_that_is_released_is_waited_for(path: Path, kind: str) -> None:
     """While another program holds the lock, nothing is written; once it is released, the append goes on."""
-    with locked(path, "sleep 0.2; printf theirs >>box"):
+    with locked(path, "sleep 0.2; printf theirs >>box", kind):
         append(path, b" ours")
     assert path.read_bytes() == b"theirs ours"
 
 
-@pytest.mark.needs_tool("flock")
-def test_a_lock_that_is_not_released(path: Path) -> None:
+@each_kind_of_lock
+def test_a_lock_that_is_not_released(path: Path, kind: str) -> None:
     """A lock that is held past the deadline is a TimeoutError that names the file, at the deadline."""
-    with locked(path, "sleep 0.5"):
+    with locked(path, "sleep 0.5", kind):
         began = time.monotonic()
         with pytest.raises(TimeoutError, match="locked by another process") as failure:
             append(path, b"x", seconds=0.2)
@@ -168,15 +185,47 @@ def test_a_lock_that_is_not_released(path: Path) -> None:
     assert path.read_bytes() == b""
 
 
-@pytest.mark.needs_tool("flock")
+@each_kind_of_lock
 @pytest.mark.parametrize("rotate", ["mv box box.1", "mv box box.1; touch box", "ln box box.1; rm box"])
-def test_a_file_that_is_replaced_while_its_lock_is_waited_for(path: Path, rotate: str) -> None:
+def test_a_file_that_is_replaced_while_its_lock_is_waited_for(path: Path, kind: str, rotate: str) -> None:
     """What logrotate has put aside in the meantime is left alone: the append goes to the file of that name."""
     path.write_bytes(b"old")
-    with locked(path, f"sleep 0.1; {rotate}"):
+    with locked(path, f"sleep 0.1; {rotate}", kind):
         append(path, b"new")
     assert path.read_bytes() == b"new"
     assert path.with_name("box.1").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("lock", [fcntl.flock, fcntl.lockf])
+def test_others_are_kept_out(path: Path, lock: Callable[[int, int], None]) -> None:
+    """While an append goes on, no other program gets a lock of either kind; afterwards it does."""
+
+    def try_to_lock() -> None:
+        with path.open("ab") as file:
+            lock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    with durable.appending(str(path), time.monotonic() + 5), pytest.raises(BlockingIOError):
+        in_child(try_to_lock)
+    in_child(try_to_lock)
+
+
+def test_a_thread_does_not_unlock_for_another(path: Path) -> None:
+    """A file that one thread has locked stays locked when another thread has tried to, and given up."""
+
+    def give_up() -> None:
+        with pytest.raises(TimeoutError):
+            append(path, b"x", seconds=0)
+
+    def lock() -> None:
+        with path.open("ab") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    with durable.appending(str(path), time.monotonic() + 5):
+        thread = threading.Thread(target=give_up)
+        thread.start()
+        thread.join()
+        with pytest.raises(BlockingIOError):
+            in_child(lock)
 
 
 def test_a_free_lock_is_taken_even_past_the_deadline(path: Path) -> None:
@@ -316,11 +365,8 @@ def test_make_directories(tmp_path: Path, end: str) -> None:
     with failing(system):
         durable.make_directories(f"{tmp_path}/a/b{end}", f"{tmp_path}/a/c{end}")
     assert {mode_of(tmp_path / name) for name in ("a", "a/b", "a/c")} == {0o700}
-    assert [path for name, path in system.calls if name == "fsync"] == [
-        str(tmp_path),
-        str(tmp_path / "a"),
-        str(tmp_path / "a"),
-    ]
+    synced = [Path(path) for name, path in system.calls if name == "fsync"]
+    assert synced == [tmp_path.parent, tmp_path, tmp_path / "a", tmp_path, tmp_path / "a"]
 
 
 def test_directories_that_are_there_cost_nothing(tmp_path: Path) -> None:
@@ -337,6 +383,15 @@ def test_a_name_that_another_process_made_is_synced(tmp_path: Path) -> None:
     system = FailingOs()
     with failing(system):
         durable.make_directories(str(tmp_path / "a"), str(tmp_path / "a" / "b"))
+    assert ("fsync", str(tmp_path)) in system.calls
+
+
+def test_a_parent_that_another_process_made_is_synced(tmp_path: Path) -> None:
+    """So may the one above those that are missing be."""
+    (tmp_path / "a").mkdir()
+    system = FailingOs()
+    with failing(system):
+        durable.make_directories(str(tmp_path / "a" / "b"))
     assert ("fsync", str(tmp_path)) in system.calls
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -120,6 +121,14 @@ def test_file_that_cannot_be_written(tmp_path: Path) -> None:
     ((error, line),) = complaints
     assert isinstance(error, IsADirectoryError)
     assert line == "a line\n"
+
+
+def test_fifo_without_reader(tmp_path: Path) -> None:
+    """A log file that is a FIFO which nobody reads is one that cannot be written; it holds nobody up."""
+    os.mkfifo(tmp_path / "log")
+    complaints: list[OSError] = []
+    sinks.File(str(tmp_path / "log"), lambda error, _: complaints.append(error)).msg("a line\n")
+    assert [error.errno for error in complaints] == [errno.ENXIO]
 
 
 def test_journald_that_takes_nothing(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

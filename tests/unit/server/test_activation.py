@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -74,9 +76,8 @@ def test_socket_on_the_standard_streams(streams: list[str]) -> None:
     assert errors == (None if "stderr" in streams else b"printed too\nwrittenfrom a command\n")
 
 
-def run_activated(server: socket.socket, count: int) -> subprocess.CompletedProcess[bytes]:
-    """Run the program as systemd would, with the socket `count` times."""
-    fd = server.fileno()
+def run_activated(fd: int, count: int) -> subprocess.CompletedProcess[bytes]:
+    """Run the program as systemd would, with a descriptor, of a socket if all is well, `count` times."""
     command = [sys.executable, "-c", ACTIVATE, str(fd), str(count), *COMMAND]
     nothing = subprocess.DEVNULL
     return subprocess.run(command, pass_fds=[fd], stdin=nothing, capture_output=True, timeout=10, check=False)
@@ -85,7 +86,7 @@ def run_activated(server: socket.socket, count: int) -> subprocess.CompletedProc
 def test_socket_from_systemd() -> None:
     """A socket that systemd passes is taken, and the standard streams are left alone."""
     with connected() as (client, server):
-        ended = run_activated(server, 1)
+        ended = run_activated(server.fileno(), 1)
         assert heard(client, server) == b"a client"
     assert ended.stdout == b"printed\nwrittenfrom a command\n"
 
@@ -93,7 +94,7 @@ def test_socket_from_systemd() -> None:
 def test_two_sockets_from_systemd() -> None:
     """Two sockets are one too many."""
     with connected() as (_, server):
-        ended = run_activated(server, 2)
+        ended = run_activated(server.fileno(), 2)
     assert (ended.returncode, ended.stdout) == (64, b"refused: one socket is needed, systemd gave 2\n")
 
 
@@ -147,7 +148,15 @@ def test_peer_address() -> None:
         peer_address(unconnected)
 
 
-def test_turn_away(capsys: pytest.CaptureFixture[str]) -> None:
+def test_file_from_systemd() -> None:
+    """What LISTEN_FDS stands for may be no socket at all."""
+    with Path(os.devnull).open("rb") as file:
+        ended = run_activated(file.fileno(), 1)
+    said = b"refused: LISTEN_FDS does not stand for a socket: Socket operation on non-socket\n"
+    assert (ended.returncode, ended.stdout) == (64, said)
+
+
+def test_turn_away(capfd: pytest.CaptureFixture[str]) -> None:
     """Whoever waits hears 421: on a socket, or else on standard output; a closed or a listening socket is no matter."""
     with connected() as (client, server):
         turn_away(server)
@@ -156,6 +165,6 @@ def test_turn_away(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         turn_away(listener)
         assert is_listening(listener)
-    assert capsys.readouterr().out == ""
+    assert capfd.readouterr().out == ""
     turn_away(None)
-    assert capsys.readouterr().out.startswith("421 ")
+    assert capfd.readouterr().out.startswith("421 ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import threading
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Never
 
 import pytest
 
@@ -150,6 +152,21 @@ def test_send_to_a_client_that_left(pair: Pair) -> None:
     """A client that is gone is a ConnectionError."""
     pair.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     pair.client.close()
+    with pytest.raises(ConnectionError):
+        pair.channel.send(b"250 OK\r\n", soon(LATER))
+
+
+@pytest.mark.parametrize("number", [errno.EHOSTUNREACH, errno.ETIMEDOUT, errno.EIO])
+def test_client_that_cannot_be_reached_any_more(pair: Pair, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Whatever the system says of a connection that broke, the client is gone; it is no deadline and no fault."""
+
+    def broken(*_: object) -> Never:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(pair.channel, "_read", broken)
+    monkeypatch.setattr(pair.channel, "_write", broken)
+    pair.client.sendall(b"NOOP\r\n")
+    assert pair.channel.receive(soon(LATER)) == b""
     with pytest.raises(ConnectionError):
         pair.channel.send(b"250 OK\r\n", soon(LATER))
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
@@ -65,6 +66,15 @@ def test_too_many_connections(serving: Serving, monkeypatch: pytest.MonkeyPatch)
         with serving.connect() as third:
             greeting = third.recv(100)
     assert greeting.startswith(b"220 ")
+
+
+def test_no_thread_to_be_had(serving: Serving) -> None:
+    """When the system has no thread for one more connection, it is sent away with 421, and the service goes on."""
+    no_thread = mock.patch.object(threading.Thread, "start", side_effect=RuntimeError("can't start new thread"))
+    with no_thread, serving.connect() as client:
+        assert client.recv(100) == b"421 Too many connections, try again later\r\n"
+    with serving.connect() as client:
+        assert client.recv(100).startswith(b"220 ")
 
 
 def test_client_that_is_gone_before_it_is_served(serving: Serving) -> None:

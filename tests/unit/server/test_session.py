@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -101,6 +102,16 @@ def test_mail_data_that_cannot_be_kept(tmp_path: Path, monkeypatch: pytest.Monke
     ]
     assert not driven.mbox.exists()
     assert "ERROR: the mail data cannot be kept: No space left on device" in driven.log
+    assert re.search(r"from=<a@b> to=<me@mydomain\.com> .* not delivered for now: 452 ", driven.log)
+
+
+def test_mail_data_that_is_too_large(tmp_path: Path) -> None:
+    """The refusal of a message that is too large is recorded for each recipient, and the session goes on."""
+    with Driven(tmp_path, "limit.smtp_data_size 100 552 Too much") as driven:
+        replies = driven.talk(*ENVELOPE, *["Hello"] * 100, ".", "MAIL FROM:<c@d>", "QUIT")
+    assert replies[-3:] == ["552 Too much", "250 OK", "221 mydomain.com closing connection"]
+    assert re.search(r"from=<a@b> to=<me@mydomain\.com> .* not delivered: 552 Too much", driven.log)
+    assert not driven.mbox.exists()
 
 
 @pytest.mark.parametrize("limit, seconds", [("idle_secs", 10), ("connection_secs", 1)])
