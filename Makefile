@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 PORT ?= 2525
+WHICH ?= system
 BIN := .venv/bin
 
 # A venv belongs to one interpreter and one folder: its stamp is named after both, so that another PYTHON and a copied
@@ -17,6 +18,7 @@ BUILD_NEEDS := \
 	'pkg-config --exists libsystemd => pkg-config libsystemd-dev'
 TEST_NEEDS := \
 	'command -v curl => curl' \
+	'command -v debootstrap => debootstrap' \
 	'command -v fail2ban-regex => fail2ban' \
 	'command -v formail => procmail' \
 	'command -v ip => iproute2' \
@@ -25,15 +27,18 @@ TEST_NEEDS := \
 	'command -v ps => procps' \
 	'command -v strace => strace' \
 	'command -v swaks => swaks' \
+	'command -v systemd-nspawn => systemd-container' \
 	'command -v systemd-analyze && command -v systemd-socket-activate => systemd' \
 	'command -v xinetd => xinetd' \
 	'nc -h 2>&1 | grep OpenBSD => netcat-openbsd'
+DEB_NEEDS := \
+	'dpkg-checkbuilddeps packaging/debian/control => build-essential debhelper dh-python libpcre2-dev python3-dev'
 
-.PHONY: help venv run test test-tools lint docs clean
+.PHONY: help venv run test test-system test-tools bench-connections lint docs deb clean
 .NOTPARALLEL:
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 20
 
 venv: $(STAMP) ## make .venv, with mailrecv and all that its development needs (PYTHON=python3.12 chooses the Python)
 
@@ -50,8 +55,14 @@ run: venv ## serve on 127.0.0.1:2525 and deliver into ./var (PORT=2526 chooses t
 	@sed -n '/^$$/q; s/2525/$(PORT)/g; s/^# \?//p' docs/examples/try.conf
 	@exec $(BIN)/mailrecv listen -c docs/examples/try.conf 127.0.0.1:$(PORT)
 
-test: venv test-tools lint ## check everything, with real mail clients, xinetd and systemd's tools
-	$(BIN)/pytest
+test: venv test-tools lint deb ## check everything, with real mail clients, and the package in a booted Debian 12
+	$(BIN)/pytest -m 'not trixie'
+
+test-system: venv test-tools deb ## check the package in booted Debians of all releases (WHICH=trixie for one of them)
+	$(BIN)/pytest -m $(WHICH) tests/system
+
+bench-connections: venv test-tools deb ## measure the installed service, as root: connections per second, and their cost
+	$(BIN)/python -m tests.bench.connections
 
 test-tools: ## install the programs that the tests talk to
 	@.ci/system-packages $(TEST_NEEDS)
