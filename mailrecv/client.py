@@ -12,7 +12,6 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -106,6 +105,7 @@ class Client:
     ) -> None:
         self.address = plain_address(address)
         self._known_name = name
+        self._lookup: Lookup | None = None
         self._deadline = deadline
         self._resolve = resolve
 
@@ -133,16 +133,22 @@ class Client:
     @property
     def shown_name(self) -> str:
         """The confirmed name if it is known already, else `unknown`. Never asks."""
-        return (self.lookup.name if self.looked_up else self._known_name) or "unknown"
+        return (self._lookup.name if self._lookup else self._known_name) or "unknown"
 
     @property
     def looked_up(self) -> bool:
         """True once the name has been asked for and answered."""
-        return "lookup" in self.__dict__
+        return self._lookup is not None
 
-    @cached_property
+    @property
     def lookup(self) -> Lookup:
-        """What DNS says. Raises TimeoutError at the deadline."""
+        """What DNS says, asked once. Raises TimeoutError at the deadline."""
+        # No cached_property: up to Python 3.11 it has one lock for all clients, and holds it while DNS is asked.
+        if self._lookup is None:
+            self._lookup = self._look_up()
+        return self._lookup
+
+    def _look_up(self) -> Lookup:
         if self._known_name is not None:
             return Lookup(self._known_name, temporary=False, steps=())
         if self._deadline is None:

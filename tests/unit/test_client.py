@@ -261,6 +261,27 @@ def test_the_deadline_holds_whatever_dns_does(seconds: float) -> None:
         answer.set()
 
 
+def test_no_client_waits_for_the_name_of_another() -> None:
+    """While DNS is asked for one client, it is asked and answers for others."""
+    asked, answer = threading.Event(), threading.Event()
+
+    def resolve(address: str) -> Lookup:
+        asked.set()
+        answer.wait(10)
+        return Lookup("slow.example", temporary=False, steps=())
+
+    slow = Client("192.0.2.1", resolve=resolve)
+    thread = threading.Thread(target=lambda: slow.name)
+    thread.start()
+    asked.wait()
+    other = Client("192.0.2.2", deadline=time.monotonic() + 1, resolve=lambda _: Lookup("quick.example", False, ()))
+    began = time.monotonic()
+    assert other.name == "quick.example"
+    assert time.monotonic() - began < 5
+    answer.set()
+    thread.join()
+
+
 def test_an_error_of_the_resolver_is_not_lost() -> None:
     """What goes wrong in the thread that asks is raised where the name is asked for."""
 
