@@ -1,6 +1,15 @@
-"""Reads a configuration file: every line through the table of directives, every fault kept until the end."""
+"""Reads a configuration file: every line through the table of directives, every fault kept until the end.
+
+The file says which commands are run, so whoever can change it can do what its reader can. One that a stranger can
+change is a fault, as with OpenSSH's files: it must belong to root or to the user who reads it, and nobody else may
+write to it.
+"""
 
 from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
 
 from mailrecv.config.directives import DIRECTIVES, Draft
 from mailrecv.config.faults import ConfigError, Fault
@@ -17,17 +26,21 @@ def read_config(path: str) -> Config:
     """
     try:
         with open(path, "rb") as file:
+            risk = _risk(os.fstat(file.fileno()))
             octets = file.read()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError([Fault(path, 0, 0, f"cannot be read: {reason}")]) from None
-    return parse_config(octets, path)
+    return parse_config(octets, path, [Fault(path, 0, 0, risk)] if risk else ())
 
 
-def parse_config(octets: bytes, path: str) -> Config:
-    """Return the configuration that the octets of a file hold.  path: for the faults. Raises ConfigError."""
+def parse_config(octets: bytes, path: str, known: Iterable[Fault] = ()) -> Config:
+    """Return the configuration that the octets of a file hold. Raises ConfigError.
+
+    path: for the faults.  known: faults of the file as a whole, to be told with the others.
+    """
     draft = Draft()
-    faults = []
+    faults = list(known)
     lines = octets.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     sources = [line.removesuffix(b"\r").decode("utf-8", "surrogateescape") for line in lines]
     for number, source in enumerate(sources, 1):
@@ -41,6 +54,43 @@ def parse_config(octets: bytes, path: str) -> Config:
     if faults:
         raise ConfigError(sorted(faults, key=lambda fault: (fault.line, fault.column)))
     return draft.finish(path)
+
+
+def _risk(status: os.stat_result) -> str | None:
+    """Return who could change the file that should not be able to, or None."""
+    if stat.S_ISCHR(status.st_mode):
+        return None  # /dev/null may be written to by everybody, and stays empty
+    if status.st_uid not in (0, os.geteuid()):
+        return f"belongs to {_user(status.st_uid)}, neither to root nor to the user who reads it, and can run commands"
+    if status.st_mode & stat.S_IWOTH:
+        return "may be changed by everybody, and can run commands (chmod o-w mends that)"
+    if status.st_mode & stat.S_IWGRP and not _is_private(status.st_gid, status.st_uid):
+        return "may be changed by its group, and can run commands (chmod g-w mends that)"
+    return None
+
+
+def _user(uid: int) -> str:
+    import pwd  # only a faulty file needs it
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def _is_private(gid: int, uid: int) -> bool:
+    """Say whether a group is one of its user alone: of the same name, without other members.
+
+    Where users have such groups, a umask of 002 is common, and lets the group write to all that they make.
+    """
+    import grp  # only a file that its group may write to needs them
+    import pwd
+
+    try:
+        user, group = pwd.getpwuid(uid), grp.getgrgid(gid)
+    except KeyError:
+        return False
+    return user.pw_gid == gid and group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
 
 
 def _read_line(draft: Draft, source: str, number: int) -> None:

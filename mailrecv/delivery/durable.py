@@ -12,6 +12,7 @@ import fcntl
 import os
 import select
 import stat
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,9 @@ _FILE_MODE = 0o600
 _DIRECTORY_MODE = 0o700
 _FIRST_WAIT = 0.001  # seconds between two tries for a lock; doubled each time, up to the longest
 _LONGEST_WAIT = 0.1
+_MAX_LINKS = 40  # path_resolution(7): as many as the kernel follows
+# struct flock (fcntl(2)): the kind of lock; all else is 0, which means from the beginning of the file to its end
+_WRITE_LOCK = fcntl.F_WRLCK.to_bytes(2, sys.byteorder) + bytes(30)
 
 
 class AppendedFile:
@@ -51,7 +55,8 @@ def appending(path: str, deadline: float) -> Iterator[AppendedFile]:
     """Open a file to append to it, alone, and make what was written safe at the end.
 
     The file is made if missing. If the body raises, or the final sync fails, the file is cut back to where it began.
-    A device or FIFO is just written to: it has no end to lock or to cut back to.
+    A device or FIFO is just written to: it has no end to lock or to cut back to. What a stranger may have put there is
+    left alone, as `check_owner` has it.
     """
     fd = _open_for_append(path, deadline)
     try:
@@ -109,6 +114,29 @@ def make_directories(*paths: str) -> None:
             _make_directory(path.rstrip("/"))
 
 
+def check_owner(path: str) -> str:
+    """Return where the symbolic links at `path`, if it is one, lead to; check that no stranger could put that there.
+
+    A link must belong to root or to this user, as for Postfix's local(8). In a directory that everybody may write to,
+    so must what is there, and a file must have no second name: the same as the kernel does there where the settings
+    fs.protected_* are on, but it does so for fewer kinds of files. Raises PermissionError. What is missing is nobody's.
+    """
+    for _ in range(_MAX_LINKS):
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            return path
+        if not stat.S_ISLNK(status.st_mode):
+            _check_place(path, status)
+            return path
+        if status.st_uid not in (0, os.geteuid()):
+            raise PermissionError(errno.EPERM, "a symbolic link of somebody else's is not followed", path)
+        if path.startswith("/proc/"):  # /dev/stdout ends at a link there that only the kernel can follow
+            return path
+        path = os.path.join(os.path.dirname(path), os.readlink(path))
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+
+
 def keeps(path: str) -> bool:
     """Return False for a device such as /dev/null: what is written to it is not stored."""
     try:
@@ -143,15 +171,20 @@ def _make_directory(path: str) -> None:
         _make_directory(parent)
         with suppress(FileExistsError):  # another process was faster
             os.mkdir(path, _DIRECTORY_MODE)
+    else:
+        sync_directory(os.path.dirname(os.path.dirname(path)))  # so may whoever made the one above
     sync_directory(os.path.dirname(path))
 
 
 def _open_for_append(path: str, deadline: float) -> int:
     """Return a descriptor of the file at `path`, locked if it is a regular file."""
     while True:
-        fd = os.open(path, _flags_for(path), _FILE_MODE)
+        end = check_owner(path)
+        fd = os.open(end, _flags_for(end), _FILE_MODE)
         try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
+            status = os.fstat(fd)
+            _check_place(end, status)  # once more: what was missing a moment ago, others may have made
+            if not stat.S_ISREG(status.st_mode):
                 return fd
             _lock(fd, path, deadline)
             if _is_still_at(path, fd):
@@ -162,9 +195,21 @@ def _open_for_append(path: str, deadline: float) -> int:
         os.close(fd)  # the file was renamed or replaced while its lock was waited for: take the one that is there now
 
 
+def _check_place(path: str, status: os.stat_result) -> None:
+    directory = os.stat(os.path.dirname(path) or ".")
+    if not directory.st_mode & stat.S_IWOTH:
+        return
+    if status.st_uid not in (0, os.geteuid(), directory.st_uid):
+        raise PermissionError(errno.EPERM, "belongs to somebody else, where everybody may put things", path)
+    if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+        raise PermissionError(errno.EPERM, "has another name, where everybody may put things", path)
+
+
 def _flags_for(path: str) -> int:
     """Return how to open the file: a FIFO must not be opened for reading, or it would seem to have a reader."""
     flags = os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    if not path.startswith("/proc/"):
+        flags |= os.O_NOFOLLOW
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return flags | os.O_WRONLY
@@ -175,16 +220,30 @@ def _flags_for(path: str) -> int:
 
 def _lock(fd: int, path: str, deadline: float) -> None:
     wait = _FIRST_WAIT
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError(None, "locked by another process for too long", path) from None
+    while not _try_to_lock(fd):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(None, "locked by another process for too long", path)
         time.sleep(min(wait, left))
         wait = min(2 * wait, _LONGEST_WAIT)
+
+
+def _try_to_lock(fd: int) -> bool:
+    """Lock the whole file in both ways that there are, or in none: each program knows only one of them.
+
+    mutt, Postfix and Dovecot use fcntl(2), and rewrite an mbox in place while they hold it. The lock here belongs to
+    the open file, as that of flock(2) does: one that belongs to the process would not keep out its other threads.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WRITE_LOCK)
+    except BlockingIOError:
+        fcntl.flock(fd, fcntl.LOCK_UN)  # whoever has the other may be waiting for this one
+        return False
+    return True
 
 
 def _is_still_at(path: str, fd: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,10 +29,14 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryLimits:
-    """seconds: how long one delivery may take.  too_slow: the reply when nothing was delivered because of that."""
+    """seconds: how long one delivery may take.  too_slow: the reply when nothing was delivered because of that.
+
+    deadline: on the monotonic clock; past it no further delivery begins.
+    """
 
     seconds: float
     too_slow: Reply
+    deadline: float = math.inf
 
 
 def hand_over(
@@ -39,10 +44,11 @@ def hand_over(
 ) -> tuple[Reply, list[Attempt]]:
     """Deliver a message and return the reply to the end of the mail data, with every attempt that was made.
 
-    When some copies were delivered and others failed, the failed ones go to `deadletter_file`, if there is one. When
-    none was delivered, the sender still has the message, and is told so.
+    When some copies were delivered and others failed, the failed ones go to `deadletter_file`, if there is one, and all
+    of these together may take as long as one delivery. When none was delivered, the sender still has the message, and
+    is told so.
     """
-    attempts = [_attempt(message, destination, limits.seconds) for destination in destinations]
+    attempts = [_attempt(message, destination, limits) for destination in destinations]
     outcomes = [attempt.outcome for attempt in attempts]
     rescues: list[Attempt] = []
     if (
@@ -50,8 +56,9 @@ def hand_over(
         and any(outcome.delivered for outcome in outcomes)
         and durable.keeps(deadletter_file)
     ):
+        rescue_deadline = time.monotonic() + min(limits.seconds, _LONGEST_SECONDS)
         rescues = [
-            _attempt(message, Destination(attempt.recipient, "append", deadletter_file), limits.seconds, rescue=True)
+            _rescue(message, Destination(attempt.recipient, "append", deadletter_file), rescue_deadline)
             for attempt in attempts
             if not attempt.outcome.delivered
         ]
@@ -59,17 +66,19 @@ def hand_over(
     return verdict(message.id, outcomes, rescued, limits.too_slow), attempts + rescues
 
 
-def _attempt(message: Message, destination: Destination, seconds: float, *, rescue: bool = False) -> Attempt:
+def _attempt(message: Message, to: Destination, limits: DeliveryLimits) -> Attempt:
     began = time.monotonic()
-    outcome = _deliver(message, destination, began + min(seconds, _LONGEST_SECONDS))
-    return Attempt(
-        destination.recipient,
-        destination.method,
-        destination.target,
-        outcome,
-        time.monotonic() - began,
-        dead_letter=rescue,
-    )
+    if began < limits.deadline:
+        outcome = _deliver(message, to, began + min(limits.seconds, _LONGEST_SECONDS))
+    else:
+        outcome = Outcome(Status.TEMPORARY, "no time was left for it", timed_out=True)
+    return Attempt(to.recipient, to.method, to.target, outcome, time.monotonic() - began)
+
+
+def _rescue(message: Message, to: Destination, deadline: float) -> Attempt:
+    began = time.monotonic()
+    outcome = _deliver(message, to, deadline)
+    return Attempt(to.recipient, to.method, to.target, outcome, time.monotonic() - began, dead_letter=True)
 
 
 def _deliver(message: Message, destination: Destination, deadline: float) -> Outcome:

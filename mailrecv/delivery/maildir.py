@@ -15,6 +15,7 @@ def deliver(message: Message, recipient: str, directory: str) -> None:
     """
     new, cur, tmp = (os.path.join(directory, folder) for folder in ("new", "cur", "tmp"))
     durable.make_directories(directory, new, cur, tmp)  # tmp last: once it is there, the other names are safe
+    durable.check_owner(directory.rstrip("/"))  # now that it is there: nobody can make it in between
     name = _unique_name(message)
     written = os.path.join(tmp, name)
     durable.store(written, message.copy_for(recipient))

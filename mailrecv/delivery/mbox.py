@@ -11,6 +11,7 @@ from mailrecv.delivery import durable
 from mailrecv.delivery.message import Message
 
 _FROM = b"From "
+_BLANK_LINE = b"\n\n"  # after a line's end
 _QUOTABLE = re.compile(rb"(\n>*+)From ")
 _QUOTABLE_AT_START = re.compile(rb">*+From ")
 
@@ -21,8 +22,10 @@ def append(message: Message, recipient: str, path: str, deadline: float) -> None
     deadline: on the monotonic clock. Raises OSError when the copy is not safe; the mbox is then as it was.
     """
     with durable.appending(path, deadline) as mbox:
-        mbox.write(_closing(mbox.tail(2)))
-        mbox.write(_entry(message, recipient))
+        tail = mbox.tail(len(_BLANK_LINE + _FROM))
+        torn = _torn_from(tail)
+        mbox.write(_closing(tail, torn))
+        mbox.write(_entry(message, recipient, torn))
 
 
 def quoted(blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -56,14 +59,23 @@ def _is_line_start(text: bytes, before: bool) -> bool:
     return rest.endswith(b"\n") if rest else before
 
 
-def _entry(message: Message, recipient: str) -> Iterator[bytes]:
-    yield message.from_line() + message.trace_for(recipient)
+def _entry(message: Message, recipient: str, torn: int) -> Iterator[bytes]:
+    yield message.from_line()[torn:] + message.trace_for(recipient)
     yield from quoted(message.data.blocks())
     yield b"\n"
 
 
-def _closing(tail: bytes) -> list[bytes]:
+def _torn_from(tail: bytes) -> int:
+    """Return how many octets of a `From ` the file ends with: all that a crash has left of a message.
+
+    They become the beginning of the next message, since closed off they would be a part of the one before.
+    """
+    last_line = tail.rpartition(_BLANK_LINE)[2]
+    return len(last_line) if _FROM.startswith(last_line) else 0
+
+
+def _closing(tail: bytes, torn: int) -> list[bytes]:
     """Return what has to be written so that a blank line ends whatever the file ends with, be it torn."""
-    if tail in (b"", b"\n\n"):
+    if torn or tail == b"" or tail.endswith(_BLANK_LINE):
         return []
-    return [b"\n" if tail.endswith(b"\n") else b"\n\n"]
+    return [b"\n" if tail.endswith(b"\n") else _BLANK_LINE]

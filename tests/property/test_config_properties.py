@@ -9,13 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailrecv.config.directives import DIRECTIVES
-from mailrecv.config.faults import ConfigError
 from mailrecv.config.model import DEBUG_FLAGS, METHODS, Config
 from mailrecv.config.reader import parse_config
 from mailrecv.limits import Limit, Limits, Switch
 from mailrecv.reply import Reply
-
-PATH = "mailrecv.conf"
+from tests.support.configs import PATH
+from tests.support.oracle import assert_read_or_faulty
 
 # --- any octets ---
 
@@ -35,21 +34,7 @@ files = st.one_of(
 @given(files)
 def test_any_octets_are_read_or_have_faults_with_places(octets: bytes) -> None:
     """The reader raises nothing but ConfigError, and each fault lies on a line of the file, or just behind its end."""
-    try:
-        config = parse_config(octets, PATH)
-    except ConfigError as error:
-        lines = octets.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-        places = [(fault.line, fault.column) for fault in error.faults]
-        assert places == sorted(places) != []
-        for fault in error.faults:
-            assert 1 <= fault.line <= len(lines)
-            assert fault.source == lines[fault.line - 1].removesuffix(b"\r").decode("utf-8", "replace")
-            assert 1 <= fault.column <= len(fault.source) + 1
-            place, _, carets = fault.with_source().encode().decode().split("\n")
-            assert place == str(fault)
-            assert set(carets.strip()) <= set("^~")
-    else:
-        assert isinstance(config, Config)
+    assert_read_or_faulty(octets)
 
 
 # --- a configuration made of valid values, as it is written and as it is to be read ---

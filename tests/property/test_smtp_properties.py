@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailrecv.limits import Limits, Switch
-from mailrecv.reply import Reply
-from mailrecv.smtp import Closed, Event, Path, Reset, Text
-from mailrecv.smtp.events import Question
+from mailrecv.limits import Limits
+from mailrecv.smtp import Path
 from mailrecv.smtp.framing import Framing, MailDataReader
 from mailrecv.smtp.grammar import Malformed, parse_command, parse_path
-from tests.support.machine import ENVELOPE, Answer, Run, agree, limited, pieces, run, typed
+from tests.support.machine import ENVELOPE, LIMITS, Answer, agree, contrary, pieces, run, typed
+from tests.support.oracle import LINE_ENDS, assert_each_command_is_answered, decode_line_by_line, valid_events
 
 thorough = settings(max_examples=500, deadline=None)
 
@@ -59,23 +58,7 @@ def sessions(draw: st.DrawFn) -> bytes:
     return start + b"".join(draw(st.lists(lines, max_size=30)))
 
 
-limits = st.sampled_from(
-    [
-        Limits(),
-        limited(),
-        limited(smtp_commands=9, smtp_rcpt_to=1),
-        limited(smtp_failcmds=3, smtp_data_size=10),
-        limited(smtp_unknowncmd=1, smtp_data_size=0, smtp_rcpt_to=0),
-        Limits(smtp_ascii=Switch(False, Reply(500, "Never said"))),
-    ]
-)
-
-
-def contrary(question: Question) -> Reply:
-    """Answer with a refusal now and then, depending only on the question."""
-    return agree(question) if sum(repr(question).encode()) % 5 else Reply(450, "Not now")
-
-
+limits = st.sampled_from(LIMITS)
 answers = st.sampled_from([agree, contrary])
 
 
@@ -86,12 +69,6 @@ def cut(draw: st.DrawFn, octets: bytes) -> list[bytes]:
         return list(pieces(octets, draw(st.integers(1, 5))))
     cuts = draw(st.lists(st.integers(0, len(octets)), max_size=20))
     return [octets[a:b] for a, b in pairwise([0, *sorted(cuts), len(octets)]) if a < b]
-
-
-def valid_events(result: Run) -> list[Event]:
-    """Return the events without the mail data that a Reset voids: how much of it comes before depends on the pieces."""
-    void = [event for event, after in pairwise(result.events) if isinstance(event, Text) and after == Reset(b"", None)]
-    return [event for event in result.events if not any(event is one for one in void)]
 
 
 anything = sessions() | st.binary(max_size=1000)
@@ -110,43 +87,15 @@ def test_any_pieces_give_the_same(data: st.DataObject, octets: bytes, limits: Li
 @thorough
 @given(anything, limits, answers)
 def test_one_reply_for_each_command(octets: bytes, limits: Limits, answer: Answer) -> None:
-    """No octets raise, and each command line and each message is answered once, until the session ends."""
-    result = run(octets, limits, answer)
-    replies = iter(result.codes)
-    greeted = next(replies) == 220
-    line_end = LINE_ENDS[Framing.CRLF if octets.partition(b"\n")[0].endswith(b"\r") else Framing.LF]
-    unanswered: bytes | None = octets
-    while greeted and unanswered is not None and (match := line_end.search(unanswered)):
-        if (code := next(replies, None)) is None:
-            break
-        unanswered = unanswered[match.end() :]
-        if code == 354:
-            _, unanswered = decode_line_by_line(unanswered, line_end)
-            assert unanswered is None or next(replies) in (250, 450, 552)
-    else:
-        unanswered = None
-    assert list(replies) == []
-    assert isinstance(result.events[-1], Closed)
-    assert unanswered is None or result.events[-1].cause != "left"
+    """No octets raise, each command line and each message is answered once, until the session ends, and arrives."""
+    assert_each_command_is_answered(octets, run(octets, limits, answer))
 
 
 # Mail data
 
 
-LINE_ENDS = {Framing.CRLF: re.compile(rb"\r\n"), Framing.LF: re.compile(rb"\r?\n")}
 framings = st.sampled_from(sorted(LINE_ENDS, key=str))
 mail_data = st.lists(oddities | st.sampled_from([b"x", b"..", b".\r", b"\r."]), max_size=30).map(b"".join)
-
-
-def decode_line_by_line(octets: bytes, line_end: re.Pattern[bytes]) -> tuple[bytes, bytes | None]:
-    """Return the mail data and what follows its end, or None if it does not end: as slow and plain as can be."""
-    decoded = b""
-    while match := line_end.search(octets):
-        line, octets = octets[: match.start()], octets[match.end() :]
-        if line == b".":
-            return decoded, octets
-        decoded += line.removeprefix(b".") + b"\n"
-    return decoded, None
 
 
 def decode(framing: Framing, blocks: Iterable[bytes]) -> tuple[bytes, bytes | None]:

@@ -16,6 +16,7 @@ _CALLS = {
     **{name: getattr(os, name) for name in ("open", "close", "stat", "fstat", "pread", "write", "fsync", "ftruncate")},
     **{name: getattr(os, name) for name in ("rename", "unlink", "mkdir")},
     "flock": fcntl.flock,
+    "fcntl": fcntl.fcntl,
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
-from mailrecv.limits import Limit, Limits
+from mailrecv.limits import Limit, Limits, Switch
 from mailrecv.reply import Reply
 from mailrecv.smtp import NEED_DATA, Closed, Connected, Data, Event, Receiver, Refused, Text
 from mailrecv.smtp.events import Question
@@ -59,6 +59,11 @@ def agree(question: Question) -> Reply:
             return Reply(250, "Agreed")
 
 
+def contrary(question: Question) -> Reply:
+    """Answer with a refusal now and then, depending only on the question."""
+    return agree(question) if sum(repr(question).encode()) % 5 else Reply(450, "Not now")
+
+
 def typed(*lines: str | bytes, end: bytes = b"\r\n") -> bytes:
     """Return what a client sends that types these lines."""
     return b"".join((line.encode() if isinstance(line, str) else line) + end for line in lines)
@@ -79,6 +84,16 @@ def limited(**changes: int | Limit) -> Limits:
             changed = change if isinstance(change, Limit) else Limit(change, limit.reply)
             limits = replace(limits, **{field.name: changed})  # type: ignore[arg-type]
     return limits
+
+
+LIMITS = (  # some that never strike, some that soon do
+    limited(),
+    Limits(),
+    limited(smtp_commands=9, smtp_rcpt_to=1),
+    limited(smtp_failcmds=3, smtp_data_size=10),
+    limited(smtp_unknowncmd=1, smtp_data_size=0, smtp_rcpt_to=0),
+    Limits(smtp_ascii=Switch(False, Reply(500, "Never said"))),
+)
 
 
 def run(octets: bytes | Iterable[bytes], limits: Limits | None = None, answer: Answer = agree) -> Run:

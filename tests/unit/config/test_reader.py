@@ -50,7 +50,7 @@ def reason(path: str) -> str:
 
 def test_a_file_in_the_originals_dialect_works_unchanged() -> None:
     """Every directive of the original means here what it meant there."""
-    read = read_config(str(ORIGINAL))
+    read = parse_config(ORIGINAL.read_bytes(), str(ORIGINAL))
     assert (read.domain, read.logfile, read.debug) == ("mydomain.com", "/var/log/mailrecv.log", "srw+F")
     assert (read.deadletter_file, read.loghex) == ("/dev/null", True)
     assert read.limits.smtp_commands == Limit(25, Reply(500, "Too many SMTP commands received in session."))

@@ -144,10 +144,12 @@ HOLDERS = {  # programs that lock a file while they run another: as util-linux's
     "fcntl": [
         sys.executable,
         "-Sc",
-        "import fcntl, subprocess, sys\n"
-        "file = open(sys.argv[1], 'ab')\n"
-        "fcntl.lockf(file, fcntl.LOCK_EX)\n"
-        "subprocess.run(sys.argv[2:])",
+        (
+            "import fcntl, subprocess, sys\n"
+            "file = open(sys.argv[1], 'ab')\n"
+            "fcntl.lockf(file, fcntl.LOCK_EX)\n"
+            "subprocess.run(sys.argv[2:])"
+        ),
     ],
 }
 each_kind_of_lock = pytest.mark.parametrize(

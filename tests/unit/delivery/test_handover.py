@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
+import time
 from pathlib import Path
 
 import pytest
@@ -146,6 +148,33 @@ def test_each_delivery_has_the_whole_time(tmp_path: Path) -> None:
     slow = Destination("a@x", "pipe", "sleep 0.2")
     reply, _ = deliver(slow, slow, slow, seconds=0.5)
     assert reply.code == 250
+
+
+@pytest.mark.parametrize("dead_letters, code", [("dead", 250), (None, 451)])
+def test_no_delivery_begins_past_the_deadline(tmp_path: Path, dead_letters: str | None, code: int) -> None:
+    """What has begun is finished; what has not counts as failed for lack of time, and is safe with the dead letters."""
+    destinations = [Destination("a@x", "pipe", "sleep 0.3"), Destination("b@x", "append", f"{tmp_path}/b")]
+    limits = DeliveryLimits(5, TOO_SLOW, deadline=time.monotonic() + 0.1)
+    message = a_message()
+    reply, attempts = hand_over(message, destinations, dead_letters and f"{tmp_path}/{dead_letters}", limits)
+    assert reply.code == code
+    assert [attempt.outcome.delivered for attempt in attempts[:2]] == [True, False]
+    assert attempts[1].outcome.detail == "no time was left for it"
+    assert not (tmp_path / "b").exists()
+    if dead_letters:
+        assert messages_in(tmp_path / dead_letters) == [copy_of(message, "b@x")]
+
+
+def test_all_dead_letters_have_the_time_of_one_delivery(tmp_path: Path) -> None:
+    """A dead letter file that is locked by another process holds up a message once, not once for each copy."""
+    (tmp_path / "dead").touch()
+    failing = [Destination("b@x", "pipe", "exit 75")] * 5
+    with (tmp_path / "dead").open() as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        began = time.monotonic()
+        reply, _ = deliver(Destination("a@x", "pipe", "exit 0"), *failing, dead_letters=tmp_path / "dead", seconds=0.5)
+    assert 0.5 <= time.monotonic() - began < 2
+    assert reply.code == 451
 
 
 def test_a_time_limit_that_means_none() -> None:

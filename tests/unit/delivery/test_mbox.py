@@ -110,7 +110,7 @@ def test_a_torn_tail_is_closed_off(path: Path, tail: bytes, closed: bytes) -> No
 @pytest.mark.parametrize("before", [b"", entry_of(a_message())], ids=["alone", "after another"])
 @pytest.mark.parametrize("torn", [b"F", b"Fr", b"Fro", b"From", b"From "])
 def test_a_torn_from_is_completed(path: Path, before: bytes, torn: bytes) -> None:
-    """What is left of a `From ` becomes that of the next message, since anything else would add it to the one before."""
+    """What is left of a `From ` becomes that of the next message: anything else would add it to the one before."""
     path.write_bytes(before + torn)
     message = a_message(b"Subject: next\n")
     append(path, message)
