@@ -56,7 +56,7 @@ run: venv ## serve on 127.0.0.1:2525 and deliver into ./var (PORT=2526 chooses t
 	@exec $(BIN)/mailrecv listen -c docs/examples/try.conf 127.0.0.1:$(PORT)
 
 test: venv test-tools lint deb ## check everything, with real mail clients, and the package in a booted Debian 12
-	$(BIN)/pytest -m 'not trixie'
+	$(BIN)/pytest -m 'not trixie and not long'
 
 test-system: venv test-tools deb ## check the package in booted Debians of all releases (WHICH=trixie for one of them)
 	$(BIN)/pytest -m $(WHICH) tests/system

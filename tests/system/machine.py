@@ -15,7 +15,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -25,7 +25,7 @@ from tests.clients import servers
 PATIENCE_SECONDS = 60.0  # for what should be there in a moment: several machines may be up, and busy
 RESOLV_CONF = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
 _CLONE_NEWNET = 0x40000000  # sched.h
-_SECONDS_TO_POWER_OFF = 20
+_SECONDS_TO_POWER_OFF = 10
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb"}
 _numbers = itertools.count()
 
@@ -69,14 +69,11 @@ class Machine:
         """Power off, and wait until nothing is left."""
         self._network.shutdown()
         self._nspawn.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._nspawn.wait(_SECONDS_TO_POWER_OFF)
-        except subprocess.TimeoutExpired:
-            self._nspawn.kill()  # and with it, by its own doing, the machine
-            self._nspawn.wait()
-        wait_until(
-            lambda: not (self.cgroup / "cgroup.events").read_text().startswith("populated 1"), "its processes to end"
-        )
+        (self.cgroup / "cgroup.kill").write_text("1")
+        self._nspawn.wait()
+        wait_until(lambda: "populated 0" in (self.cgroup / "cgroup.events").read_text(), "its processes to end")
         for group in sorted((self.cgroup, *(path for path in self.cgroup.rglob("*") if path.is_dir())), reverse=True):
             group.rmdir()
 
@@ -181,10 +178,11 @@ def _own_cgroup() -> Path:
 def _first_process_inside(nspawn: int) -> int:
     """Return the process, a child of nspawn's, that is the first one in a container; 0 while there is none."""
     for child in map(int, Path(f"/proc/{nspawn}/task/{nspawn}/children").read_text(encoding="ascii").split()):
-        process = Path(f"/proc/{child}")
-        # Before it is systemd it may still be in namespaces of this machine.
-        if (process / "comm").read_text() == "systemd\n" and "\t1\n" in (process / "status").read_text():
-            return child
+        with suppress(FileNotFoundError, ProcessLookupError):  # one that only prepares the container, and has ended
+            process = Path(f"/proc/{child}")
+            # Before it is systemd it may still be in namespaces of this machine.
+            if (process / "comm").read_text() == "systemd\n" and "\t1\n" in (process / "status").read_text():
+                return child
     return 0
 
 
