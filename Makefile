@@ -17,11 +17,14 @@ BUILD_NEEDS := \
 	'echo "int main(void) { return 0; }" | cc -x c -o /dev/null - => gcc libc6-dev' \
 	'pkg-config --exists libsystemd => pkg-config libsystemd-dev'
 TEST_NEEDS := \
+	'command -v btrfs && command -v mkfs.btrfs => btrfs-progs' \
 	'command -v curl => curl' \
 	'command -v debootstrap => debootstrap' \
+	'command -v dnsmasq => dnsmasq-base' \
 	'command -v fail2ban-regex => fail2ban' \
 	'command -v formail => procmail' \
 	'command -v ip => iproute2' \
+	'command -v mkfs.ext4 => e2fsprogs' \
 	'command -v msmtp => msmtp' \
 	'command -v mutt => mutt' \
 	'command -v ps => procps' \
@@ -34,7 +37,7 @@ TEST_NEEDS := \
 DEB_NEEDS := \
 	'dpkg-checkbuilddeps packaging/debian/control => build-essential debhelper dh-python libpcre2-dev python3-dev'
 
-.PHONY: help venv run test test-system test-tools bench-connections lint docs deb clean
+.PHONY: help venv run test test-system test-tools faults soak bench-connections lint docs deb clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -60,6 +63,12 @@ test: venv test-tools lint deb ## check everything, with real mail clients, and 
 
 test-system: venv test-tools deb ## check the package in booted Debians of all releases (WHICH=trixie for one of them)
 	$(BIN)/pytest -m $(WHICH) tests/system
+
+faults: venv test-tools ## fail every system call of a session, kill it at each, cut the power; takes half an hour
+	nice $(BIN)/pytest -m long tests/faults
+
+soak: venv test-tools ## deliver thousands of messages at the same time, while others meddle; takes half an hour
+	nice $(BIN)/pytest -m long tests/soak
 
 bench-connections: venv test-tools deb ## measure the installed service, as root: connections per second, and their cost
 	$(BIN)/python -m tests.bench.connections

@@ -1,0 +1,120 @@
+"""Fuzzes each target for its share of the time, led by what it has covered, and prints the figures.
+
+    python -m tests.fuzz.run [SECONDS]
+
+Inputs that cover something new are kept in build/fuzz/TARGET/corpus, for the next run to begin with. An input that
+makes a target fail goes to build/fuzz/TARGET/findings; `python -m tests.fuzz.run TARGET FILE` runs it again.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from io import StringIO
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "build" / "fuzz"
+TARGET_NAMES = ("receiver", "config")
+ROOMS = ("smtp", "config")
+TIMEOUT_SECONDS = 5  # an input that takes longer is a finding
+
+
+def main(arguments: list[str]) -> int:
+    """Do what the arguments say, and return the exit status."""
+    match arguments:
+        case ["--fuzz", target, *options]:
+            fuzz(target, options)
+        case ["--coverage"]:
+            measure_coverage()
+        case [target, file] if target in TARGET_NAMES:
+            from tests.fuzz.targets import TARGETS
+
+            TARGETS[target](Path(file).read_bytes())
+        case []:
+            return fuzz_all(600)
+        case [seconds]:
+            return fuzz_all(int(seconds))
+    return 0
+
+
+def fuzz_all(seconds: int) -> int:
+    """Fuzz every target, print the figures, and return 1 if there was a finding."""
+    findings = sum(fuzz_one(target, seconds // len(TARGET_NAMES)) for target in TARGET_NAMES)
+    return 1 if itself("--coverage").returncode or findings else 0
+
+
+def fuzz_one(target: str, seconds: int) -> int:
+    """Fuzz a target in a process of its own, print the figures, and return the number of findings."""
+    from tests.fuzz.targets import MAX_OCTETS, TOKENS, seeds
+
+    corpus, begin, findings = (FOLDER / target / name for name in ("corpus", "seeds", "findings"))
+    for folder in (corpus, begin, findings):
+        folder.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(seeds(target)):
+        (begin / str(number)).write_bytes(seed)
+    tokens = FOLDER / target / "tokens"
+    tokens.write_text("".join(f'"{escaped(token)}"\n' for token in TOKENS[target]), encoding="ascii")
+    known = set(findings.iterdir())
+    options = [f"-max_total_time={seconds}", f"-max_len={MAX_OCTETS}", f"-timeout={TIMEOUT_SECONDS}", f"-dict={tokens}"]
+    options += [f"-artifact_prefix={findings}/", "-print_final_stats=1", str(corpus), str(begin)]
+    began = time.monotonic()
+    ended = itself("--fuzz", target, *options, stderr=subprocess.PIPE)
+    found = set(findings.iterdir()) - known
+    executions = re.search(r"stat::number_of_executed_units:\s*(\d+)", ended.stderr or "")
+    if executions is None or (ended.returncode != 0 and not found):
+        raise RuntimeError(ended.stderr)
+    if found:
+        print(ended.stderr)
+    print(
+        f"{target}: {int(executions[1]):,} executions in {time.monotonic() - began:.0f} seconds,"
+        f" {len(found)} findings, {len(list(corpus.iterdir()))} inputs kept",
+        *sorted(found),
+        sep="\n    ",
+        flush=True,
+    )
+    return len(found)
+
+
+def escaped(token: str) -> str:
+    """Return a token as libFuzzer's dictionaries have it."""
+    return "".join(f"\\x{octet:02x}" for octet in token.encode())
+
+
+def itself(*arguments: str, stderr: int | None = None) -> subprocess.CompletedProcess[str]:
+    """Run this program in another process."""
+    command = [sys.executable, "-m", "tests.fuzz.run", *arguments]
+    return subprocess.run(command, cwd=ROOT, text=True, check=False, stderr=stderr)
+
+
+def fuzz(target: str, options: list[str]) -> None:
+    """Fuzz a target. libFuzzer ends the process.  options: of libFuzzer."""
+    import atheris
+
+    with atheris.instrument_imports(include=[f"mailrecv.{room}" for room in ROOMS]):
+        from tests.fuzz.targets import TARGETS
+    atheris.Setup([sys.argv[0], *options], TARGETS[target])
+    atheris.Fuzz()
+
+
+def measure_coverage() -> None:
+    """Run every input there is once, and print how much of each room's code that covers, branches included."""
+    import coverage
+
+    measured = coverage.Coverage(branch=True, data_file=None, source=[f"mailrecv.{room}" for room in ROOMS])
+    measured.start()
+    from tests.fuzz.targets import TARGETS, seeds
+
+    for target, run in TARGETS.items():
+        for octets in [*seeds(target), *(path.read_bytes() for path in (FOLDER / target / "corpus").iterdir())]:
+            run(octets)
+    measured.stop()
+    for room in ROOMS:
+        percent = measured.report(include=f"*/mailrecv/{room}/*", file=StringIO())
+        print(f"coverage of mailrecv/{room}: {percent:.1f}% of lines and branches")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

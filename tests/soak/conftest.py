@@ -1,0 +1,5 @@
+"""The fixtures of this folder."""
+
+from tests.clients.servers import start
+
+__all__ = ["start"]

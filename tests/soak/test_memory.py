@@ -1,0 +1,99 @@
+"""Memory and descriptors: however much mail comes, and however large it is, the resident server needs no more of them.
+
+Each test has a short form, and a long one for `make soak`.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.clients.servers import Server, Starter, wait_until
+from tests.support.machine import typed
+from tests.support.process import Holding, forget_peak, holding
+
+long = (pytest.mark.long, pytest.mark.timeout(3600))
+
+CLIENTS = 4  # at once
+MESSAGES_PER_SESSION = 10
+SESSIONS_BEFORE = 20  # until all that is needed is in memory
+RECIPIENTS = ("me", "list", "pipe")
+SMALL, LARGE = b"x" * 500 + b"\r\n", b"x" * 70 + b"\r\n"  # the second as often as makes it go to the disk
+LARGE_LINES = 20_000
+GROWTH_MEGABYTES = 4
+
+
+def session(server: Server, number: int) -> None:
+    """Send ten messages over one connection: each to another recipient, and some to nobody. Some clients just leave."""
+    with server.connect() as client:
+        client.send(typed("HELO client"))
+        for message in range(MESSAGES_PER_SESSION):
+            to = RECIPIENTS[message % len(RECIPIENTS)]
+            client.send(typed("MAIL FROM:<me@client>", "RCPT TO:<nobody@mydomain.com>", f"RCPT TO:<{to}@mydomain.com>"))
+            large = message == number % 100
+            client.send(typed("DATA") + (LARGE * LARGE_LINES if large else SMALL) + typed("."))
+        if number % 3 == 0:
+            client.send(typed("MAIL FROM:<me@client>", "RCPT TO:<me@mydomain.com>", "DATA", "never finished"))
+            client.socket.shutdown(socket.SHUT_WR)
+        else:
+            client.send(typed("QUIT"))
+        assert sum(reply.startswith("250 OK ") for reply in client.rest()) == MESSAGES_PER_SESSION
+
+
+def settled(server: Server) -> Holding:
+    """Return what the server holds when its sessions have ended."""
+    wait_until(lambda: holding(server.process.pid).threads == 1, "the sessions to end")
+    return holding(server.process.pid)
+
+
+@pytest.mark.parametrize("messages", [500, pytest.param(10_000, marks=long)])
+def test_many_messages(start: Starter, figure: Callable[[str], None], messages: int) -> None:
+    """After very many messages of all kinds the server holds as much memory and as many descriptors as after few."""
+    server = start.server("listen", "debug -", "limit.smtp_failcmds 1000")
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        list(clients.map(session, [server] * SESSIONS_BEFORE, range(SESSIONS_BEFORE)))
+        before = settled(server)
+        forget_peak(server.process.pid)
+        sessions = range(SESSIONS_BEFORE, SESSIONS_BEFORE + messages // MESSAGES_PER_SESSION)
+        list(clients.map(session, [server] * len(sessions), sessions))
+        after = settled(server)
+    figure(
+        f"{messages} messages: {before.megabytes:.1f} MB resident before, {after.megabytes:.1f} MB after them,"
+        f" {after.peak_megabytes:.1f} MB at most; {before.descriptors} descriptors before, {after.descriptors} after"
+    )
+    assert after.descriptors == before.descriptors
+    assert after.megabytes < before.megabytes + GROWTH_MEGABYTES
+
+
+def open_nameless_files(server: Server) -> list[str]:
+    """Return the files without a name that the server has open."""
+    links = [str(link.readlink()) for link in Path(f"/proc/{server.process.pid}/fd").iterdir()]
+    return [link for link in links if link.endswith(" (deleted)")]
+
+
+@pytest.mark.parametrize("megabytes", [100, pytest.param(1000, marks=long)])
+def test_one_huge_message(start: Starter, figure: Callable[[str], None], megabytes: int) -> None:
+    """A message far over the limit takes no memory and no disk, and is refused after its end; the next one is taken."""
+    server = start.server("listen", "debug -")
+    block = (b"x" * 998 + b"\r\n") * 1000
+    with server.connect() as client:
+        client.envelope("me")
+        for _ in range(23):  # just below the limit: this is kept
+            client.send(block)
+        wait_until(lambda: open_nameless_files(server), "the message on the disk")
+        before = holding(server.process.pid)
+        forget_peak(server.process.pid)
+        for _ in range(megabytes - 23):
+            client.send(block)
+        wait_until(lambda: not open_nameless_files(server), "the message to be dropped")
+        assert client.ask(".") == "552 Message too large"
+        peak = holding(server.process.pid).peak_megabytes
+        client.send(typed("MAIL FROM:<me@client>", "RCPT TO:<me@mydomain.com>", "DATA", "Hello", ".", "QUIT"))
+        assert [reply[:3] for reply in client.rest()] == ["250", "250", "354", "250", "221"]
+    figure(f"a message of {megabytes} MB: {before.megabytes:.1f} MB resident before, {peak:.1f} MB at most; 552")
+    assert peak < before.megabytes + GROWTH_MEGABYTES
+    assert server.site.appended == [b"Hello\n"]
