@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 PORT ?= 2525
+FUZZ_SECONDS ?= 600
 WHICH ?= system
 BIN := .venv/bin
 
@@ -37,7 +38,7 @@ TEST_NEEDS := \
 DEB_NEEDS := \
 	'dpkg-checkbuilddeps packaging/debian/control => build-essential debhelper dh-python libpcre2-dev python3-dev'
 
-.PHONY: help venv run test test-system test-tools faults soak bench-connections lint docs deb clean
+.PHONY: help venv run test test-system test-tools faults fuzz soak bench-connections lint docs deb clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -66,6 +67,10 @@ test-system: venv test-tools deb ## check the package in booted Debians of all r
 
 faults: venv test-tools ## fail every system call of a session, kill it at each, cut the power; takes half an hour
 	nice $(BIN)/pytest -m long tests/faults
+
+fuzz: venv ## feed the protocol and the configuration anything, for ten minutes (FUZZ_SECONDS=60 for less)
+	$(BIN)/pip install -q -c .ci/constraints.txt --no-build-isolation -e '.[fuzz]'
+	nice $(BIN)/python -m tests.fuzz.run $(FUZZ_SECONDS)
 
 soak: venv test-tools ## deliver thousands of messages at the same time, while others meddle; takes half an hour
 	nice $(BIN)/pytest -m long tests/soak

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.servers import Site, Starter, Wire, without_trace
-from tests.faults import meddler
+from tests.soak import meddler
 from tests.support.delivery import messages_in
 
 WRITERS = 8
