@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mailrecv import __version__, cli
+from mailrecv.cli import listen
 
 
 @pytest.fixture(autouse=True)
@@ -37,21 +38,21 @@ def file(tmp_path: Path) -> Path:
 )
 def test_parse_address(text: str, address: tuple[str, int]) -> None:
     """An address and a port, or a port alone."""
-    assert cli.parse_address(text) == address
+    assert listen.parse_address(text) == address
 
 
 @pytest.mark.parametrize("text", ["", "x", "localhost", "127.0.0.1:", "127.0.0.1:smtp", "65536", "-1", "²", "1.5"])
 def test_parse_address_without_a_port(text: str) -> None:
     """Whatever has no port from 0 to 65535 at its end is refused, and the message says so."""
     with pytest.raises(ValueError, match="a port from 0 to 65535 expected"):
-        cli.parse_address(text)
+        listen.parse_address(text)
 
 
 @pytest.mark.parametrize("text", ["::1:2525", "fe80::1:25"])
 def test_parse_address_without_brackets(text: str) -> None:
     """An IPv6 address without brackets is refused: where it ends cannot be told."""
     with pytest.raises(ValueError, match=r"needs brackets, as in \[::1\]:2525"):
-        cli.parse_address(text)
+        listen.parse_address(text)
 
 
 # A client's socket

@@ -1,0 +1,62 @@
+"""The command line: arguments in, one of the ways to run out.
+
+A session comes here only when its command line is wrong: `mailrecv.__main__` starts it otherwise, without any of this.
+The first thing that happens to one that does is that the client's socket is taken off the standard streams. Until then
+nothing of weight is imported, since an import that fails prints.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from mailrecv.cli.arguments import is_for_a_person
+from mailrecv.server.activation import ActivationError, take_socket
+from mailrecv.server.refusal import turn_away
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the program and return its exit status, one of sysexits.h, or 1 for a session without QUIT.
+
+    arguments: of the command line, without the program's name.
+    """
+    serves = not is_for_a_person(arguments)
+    given = None
+    try:
+        if serves:
+            given = take_socket()
+        from mailrecv.cli.parser import parse
+
+        options = parse(arguments)
+        if serves:
+            from mailrecv.server.start import serve
+
+            return serve(given, options.config, options.debug, options.logfile)
+        status: int = options.run(options)
+        return status
+    except SystemExit as end:  # argparse: --help, or a usage error
+        if end.code and given is not None:
+            turn_away(given)
+        return end.code if isinstance(end.code, int) else os.EX_USAGE
+    except ActivationError as error:
+        print(f"mailrecv: {error}", file=sys.stderr)
+        return os.EX_USAGE
+    except Exception as error:  # noqa: BLE001 - a client may be waiting, and must get nothing but a reply
+        report(error)
+        if serves:
+            turn_away(given)
+        return os.EX_SOFTWARE
+
+
+def report(error: Exception) -> None:
+    """Put an exception that nobody else dealt with into the log."""
+    try:
+        from mailrecv.journal.log import open_journal
+        from mailrecv.server.chronicle import record_exception
+
+        record_exception(open_journal(), error)
+    except Exception:  # noqa: BLE001 - the log may be what does not work; standard error is not the client any more
+        import traceback
+
+        traceback.print_exception(error)

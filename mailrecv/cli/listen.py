@@ -1,0 +1,66 @@
+"""`mailrecv listen`: serves everybody who connects to a port."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+
+from mailrecv.cli.action import Actions, Parents
+from mailrecv.server.start import serve
+
+DEFAULT_ADDRESS = "127.0.0.1"
+
+
+def add(actions: Actions, parents: Parents) -> None:
+    """Add the action to the command line.  parents: the options for the configuration and the log."""
+    parser = actions.add_parser("listen", parents=parents, help="serve everybody who connects to a port")
+    parser.add_argument("address", metavar="[ADDRESS:]PORT", type=_address, help=f"default ADDRESS: {DEFAULT_ADDRESS}")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Listen at `options.address`, serve until a stop is asked for, and return the exit status."""
+    try:
+        listener = _listener(*options.address)
+    except OSError as error:
+        print(f"mailrecv: cannot listen on {_shown(*options.address)}: {error.strerror or error}", file=sys.stderr)
+        return os.EX_UNAVAILABLE
+    return serve(listener, options.config, options.debug, options.logfile)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Return the address and the port of `[ADDRESS:]PORT`; an IPv6 address stands in brackets. Raises ValueError."""
+    address, colon, port = text.rpartition(":")
+    if address.startswith("[") and address.endswith("]"):
+        address = address[1:-1]
+    elif ":" in address:
+        raise ValueError(f"{text}: an IPv6 address needs brackets, as in [::1]:2525")
+    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ValueError(f"{text}: a port from 0 to 65535 expected")
+    return (address if colon else "") or DEFAULT_ADDRESS, int(port)
+
+
+def _address(text: str) -> tuple[str, int]:
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _listener(address: str, port: int) -> socket.socket:
+    family, kind, protocol, _, target = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(target)
+        listener.listen(128)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _shown(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
