@@ -11,8 +11,9 @@ import re
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
+
+from mailrecv.values import Value
 
 T = TypeVar("T")
 MAX_NAMES = 10  # of one address that are looked up again; an address with more is nobody's mail server
@@ -23,8 +24,7 @@ _TEMPORARY_HOST_ERRORS = (2, 3)  # netdb.h: TRY_AGAIN, NO_RECOVERY (a server's f
 _TEMPORARY_ADDRESS_ERRORS = (socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_MEMORY)
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(Value):
     """What DNS says of an address.
 
     name: the confirmed name in lower case, without the final dot, or None.  temporary: DNS failed in a way that may

@@ -10,29 +10,25 @@ into one, and every sender bounces a message on a 5xx but keeps it on a 4xx. So 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mailrecv.reply import Reply
+from mailrecv.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(Value):
     """A number and the reply for going over it.  value: a count, octets or seconds, as the limit's name says."""
 
     value: int
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Switch:
+class Switch(Value):
     """A check that is on or off, and the reply for failing it."""
 
     on: bool
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Value):
     """All the limits of a session; the names are those of the configuration file, behind `limit.`."""
 
     smtp_commands: Limit = Limit(1000, Reply(421, "Too many commands, try again later"))

@@ -7,14 +7,13 @@ all lines but the last.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from mailrecv.values import Value
 
 MAX_REPLY_OCTETS = 512  # RFC 821 §4.5.3: a reply line with its code and its CRLF
 _MAX_TEXT = MAX_REPLY_OCTETS - len("250 ") - len("\r\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Value):
     """What the server says to one command.
 
     code: three digits, 200 to 599.  text: what follows it; several lines are separated by LF.

@@ -7,11 +7,11 @@ tell, and makes the `Config`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 
 from mailrecv.config.model import DEBUG_FLAGS, METHODS, ClientPattern, Config, Deliver, ErrorRule
 from mailrecv.config.words import WordFault, Words
 from mailrecv.limits import Limit, Limits, Switch
+from mailrecv.values import Value
 
 NO_SUCH_RECIPIENT = "No such recipient"
 
@@ -47,8 +47,7 @@ class Draft:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Directive:
+class Directive(Value):
     """A directive.  usage: the words after its name, as in the manual.  read: takes draft, words and line number."""
 
     usage: str
@@ -154,10 +153,10 @@ def _limit_reader(name: str, default: Limit | Switch) -> Callable[[Draft, Words,
 def _limits() -> dict[str, Directive]:
     defaults = Limits()
     directives = {}
-    for limit in fields(Limits):
-        default = getattr(defaults, limit.name)
+    for name in Limits.__match_args__:
+        default = getattr(defaults, name)
         value = "NUMBER" if isinstance(default, Limit) else "on|off"
-        directives[f"limit.{limit.name}"] = Directive(f"{value} [CODE TEXT...]", _limit_reader(limit.name, default))
+        directives[f"limit.{name}"] = Directive(f"{value} [CODE TEXT...]", _limit_reader(name, default))
     return directives
 
 

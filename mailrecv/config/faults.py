@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from mailrecv.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Value):
     """One fault.
 
     path: of the file.  line, column: counted from 1; 0 for a fault of the file as a whole.  text: what is wrong.

@@ -5,11 +5,13 @@ Every rule remembers the line it stands on, so that a decision can name the line
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from mailrecv.limits import Limits
 from mailrecv.policy.patterns import Pattern
 from mailrecv.reply import Reply
+from mailrecv.values import Value
 
 DEFAULT_PATH = "/etc/mailrecv.conf"
 DEBUG_FLAGS = "acfFhlrsw+"
@@ -17,16 +19,14 @@ SYSLOG = "syslog"  # the word for the system's log in `logfile`
 METHODS = ("append", "maildir", "pipe")
 
 
-@dataclass(frozen=True, slots=True)
-class ClientPattern:
+class ClientPattern(Value):
     """`allow remotehost` or `allowgroup`: a pattern for the names and addresses of clients."""
 
     line: int
     pattern: Pattern
 
 
-@dataclass(frozen=True, slots=True)
-class Deliver:
+class Deliver(Value):
     """`deliver`: where mail for one address goes.
 
     address: in lower case.  group: with its `+`, or None when everyone may send.  method: one of METHODS.
@@ -40,8 +40,7 @@ class Deliver:
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorRule:
+class ErrorRule(Value):
     """`error rcpt_to`: a reply for the recipients that match."""
 
     line: int
@@ -49,8 +48,7 @@ class ErrorRule:
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Value):
     """What the configuration file says; lists are in file order.
 
     path: of the file.  domain: None stands for the host's own name.  debug: characters of DEBUG_FLAGS.
@@ -65,8 +63,8 @@ class Config:
     deadletter_file: str | None = None
     deadletter_line: int = 0
     allow: tuple[ClientPattern, ...] = ()
-    groups: dict[str, tuple[ClientPattern, ...]] = field(default_factory=dict)
-    deliver: dict[str, tuple[Deliver, ...]] = field(default_factory=dict)
+    groups: Mapping[str, tuple[ClientPattern, ...]] = MappingProxyType({})
+    deliver: Mapping[str, tuple[Deliver, ...]] = MappingProxyType({})
     errors: tuple[ErrorRule, ...] = ()
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = Limits()
     directives: tuple[tuple[int, str], ...] = ()

@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mailrecv.delivery import command, durable, maildir, mbox
 from mailrecv.delivery.message import Message
 from mailrecv.delivery.outcome import Attempt, Outcome, Status, verdict
 from mailrecv.reply import Reply
+from mailrecv.values import Value
 
 _LONGEST_SECONDS = 1_000_000  # a time limit beyond this is none; poll(2) cannot wait for longer than 24 days
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(Value):
     """Where one recipient's copy is to go.
 
     recipient: the address.  method: append, maildir or pipe.  target: a path or a command.
@@ -27,8 +26,7 @@ class Destination:
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryLimits:
+class DeliveryLimits(Value):
     """seconds: how long one delivery may take.  too_slow: the reply when nothing was delivered because of that.
 
     deadline: on the monotonic clock; past it no further delivery begins.

@@ -6,15 +6,14 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mailrecv.delivery.spool import Spool
+from mailrecv.values import Value
 
 _NOT_IN_A_HOST_NAME = re.compile(r"[^A-Za-z0-9._:\[\]-]")
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Value):
     """A message with its envelope.
 
     id: unique, in the 250 reply, the trace lines and the log.  sender: the reverse path, empty for the null path.

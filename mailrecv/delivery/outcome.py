@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 
 from mailrecv.reply import Reply
+from mailrecv.values import Value
 
 
 class Status(Enum):
@@ -17,8 +17,7 @@ class Status(Enum):
     PERMANENT = "permanent"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Value):
     """The end of one delivery.
 
     detail: why it failed, or empty.  output: the lines that a command wrote.  timed_out: it took longer than allowed.
@@ -35,8 +34,7 @@ class Outcome:
         return self.status is Status.DELIVERED
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Value):
     """One delivery that was tried.
 
     recipient: the address.  method, target: where the copy went or should have gone.  seconds: how long it took.

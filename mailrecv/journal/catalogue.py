@@ -7,15 +7,15 @@ capitals. The MESSAGE_ID of an entry never changes once it was released.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from syslog import LOG_CRIT, LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING
+
+from mailrecv.values import Value
 
 SESSION_FACTS = ("client_address", "client_name", "helo", "id", "sender")  # bound once, then part of every entry
 OWN_FACTS = ("pattern", "route", "path", "directive")  # words of the configuration, which no client can choose
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Value):
     """One kind of entry.
 
     name: fixed.  priority: as in syslog(3).  message_id: 128 bits in hexadecimal, for journald.

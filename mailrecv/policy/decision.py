@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mailrecv.policy.patterns import Verdict
 from mailrecv.reply import Reply
+from mailrecv.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Test:
+class Test(Value):
     """One pattern tried on one subject.  line: of the configuration."""
 
     line: int
@@ -18,8 +16,7 @@ class Test:
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Value):
     """Where a recipient's copy goes.  method: append, maildir or pipe.  target: a path or a command."""
 
     method: str
@@ -29,8 +26,7 @@ class Route:
         return f"{self.method} {self.target}"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Value):
     """What was decided.
 
     reply: the refusal, or None when it is a yes.  line: the line of the configuration that decided, 0 when none did.

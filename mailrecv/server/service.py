@@ -6,7 +6,6 @@ import select
 import socket
 import threading
 import time
-from dataclasses import dataclass
 
 from mailrecv.client import Client
 from mailrecv.config.model import Config
@@ -18,14 +17,14 @@ from mailrecv.server.channel import SocketChannel, Stop, StreamChannel
 from mailrecv.server.chronicle import record_exception
 from mailrecv.server.refusal import refuse
 from mailrecv.server.session import Session
+from mailrecv.values import Value
 
 MAX_CONNECTIONS = 100  # at once, at a listening socket
 _AFTER_FAILED_ACCEPT_SECONDS = 0.05
 TOO_MANY_CONNECTIONS = Reply(421, "Too many connections, try again later")
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Value):
     """What all sessions of this program have in common.
 
     config: as read.  domain: what the server calls itself.  journal: where sessions are recorded.  stop: ends them.

@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from mailrecv import smtp
 from mailrecv.client import Client
@@ -48,14 +47,17 @@ class _ClientGone(Exception):
     """Nobody is left to send a reply to."""
 
 
-@dataclass
 class _Transaction:
-    """A message on its way in.  data: None before DATA, and once it could not be kept."""
+    """A message on its way in.
 
-    id: str
-    sender: str
-    destinations: dict[str, Destination] = field(default_factory=dict)  # by address in lower case
-    data: Spool | None = None
+    destinations: by address in lower case.  data: None before DATA, and once it could not be kept.
+    """
+
+    def __init__(self, message_id: str, sender: str) -> None:
+        self.id = message_id
+        self.sender = sender
+        self.destinations: dict[str, Destination] = {}
+        self.data: Spool | None = None
 
 
 class Session:

@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import time
-from dataclasses import replace
 
 from mailrecv.config.faults import ConfigError
 from mailrecv.config.model import SYSLOG, Config
@@ -57,9 +56,9 @@ def serve(given: socket.socket | None, config_path: str, debug: str | None, logf
 def _read(config_path: str, debug: str | None, logfile: str | None) -> Config:
     config = read_config(config_path)
     if debug is not None:
-        config = replace(config, debug=debug)
+        config = config.replace(debug=debug)
     if logfile is not None:
-        config = replace(config, logfile=logfile)
+        config = config.replace(logfile=logfile)
     return config
 
 

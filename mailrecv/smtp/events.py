@@ -7,64 +7,56 @@ line end, so that it can be logged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal
 
 from mailrecv.reply import Reply
 from mailrecv.smtp.grammar import Path
+from mailrecv.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Connected:
+class Connected(Value):
     """Question: the session begins. 220 greets the client; any refusal closes the session."""
 
 
-@dataclass(frozen=True, slots=True)
-class Helo:
+class Helo(Value):
     """Question: the client introduced itself, and with that dropped any transaction."""
 
     line: bytes
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(Value):
     """Question: a transaction begins. The null path means a bounce."""
 
     line: bytes
     reverse_path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Rcpt:
+class Rcpt(Value):
     """Question: may the message go to this recipient?"""
 
     line: bytes
     forward_path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
+class Data(Value):
     """Question: may the mail data come? 354 asks for it."""
 
     line: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Value):
     """Fact: a block of mail data with LF line ends, the leading dots undone. Blocks may end within a line."""
 
     octets: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class EndOfMail:
+class EndOfMail(Value):
     """Question: the mail data is complete. A 2xx takes over the responsibility for the message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reset:
+class Reset(Value):
     """Fact: the transaction is dropped, and what was received of it is void.
 
     After RSET, `reply` is what the client got. When the mail data grew over its limit, `line` is empty and `reply` is
@@ -75,16 +67,14 @@ class Reset:
     reply: Reply | None
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Value):
     """Fact: a command without consequence (NOOP, HELP, VRFY, QUIT, and EHLO with its 500) was answered."""
 
     line: bytes
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Value):
     """Fact: a command was refused by the protocol alone.  limit: the name of the limit that it exceeded, if one."""
 
     line: bytes
@@ -92,8 +82,7 @@ class Refused:
     limit: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(Value):
     """Fact: the session is over; the same event comes for ever after.
 
     cause: `quit`, the client's QUIT; `left`, the client is gone; `refused`, this side ended it.

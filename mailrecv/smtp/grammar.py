@@ -13,9 +13,9 @@ name that will stand in logs, headers and environment variables.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from mailrecv.smtp.states import TYPED, Verb
+from mailrecv.values import Value
 
 # printable   = any octet but the controls and the blank; octets over 127 are UTF-8 or older habits
 # atom-octet  = printable but not one of  < > @ " , : ; ( ) [ ] \
@@ -38,8 +38,7 @@ _CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
 _ATOMS = re.compile(r"[^\x00-\x20\x7f<>@\",:;()\[\]\\]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(Value):
     """Who sends or receives: a reverse path or a forward path without its route.
 
     local_part: with the quotes and backslashes undone, so that `"status"@host` and `status@host` are the same.
@@ -64,8 +63,7 @@ class Path:
         return f"{local}@{self.domain}" if self.domain else local
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Value):
     """A line that names a known command.  argument: what follows the verb, without the blanks around it."""
 
     verb: Verb

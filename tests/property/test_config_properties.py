@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import given
@@ -109,7 +109,7 @@ def directives(draw: st.DrawFn, expected: Expected) -> list[str]:
             else:
                 limit = Limit(draw(st.integers(1, 10**15)), reply)
                 value = f"{limit.value:0{draw(st.integers(1, 40))}}"
-            expected.limits = replace(expected.limits, **{name: limit})  # type: ignore[arg-type]
+            expected.limits = expected.limits.replace(**{name: limit})
             return [f"limit.{name}", value, str(reply.code), reply.text]
         case "allow":
             expected.allow.append(pattern := draw(patterns))

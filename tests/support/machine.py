@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from mailrecv.limits import Limit, Limits, Switch
@@ -77,12 +77,12 @@ def pieces(octets: bytes, size: int) -> Iterator[bytes]:
 def limited(**changes: int | Limit) -> Limits:
     """Return limits that never strike but for those given, either as a number or with the reply too."""
     limits = Limits()
-    for field in fields(limits):
-        limit = getattr(limits, field.name)
+    for name in limits.__match_args__:
+        limit = getattr(limits, name)
         if isinstance(limit, Limit):
-            change = changes.get(field.name, 1_000_000_000)
+            change = changes.get(name, 1_000_000_000)
             changed = change if isinstance(change, Limit) else Limit(change, limit.reply)
-            limits = replace(limits, **{field.name: changed})  # type: ignore[arg-type]
+            limits = limits.replace(**{name: changed})
     return limits
 
 

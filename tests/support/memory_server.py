@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path as FilePath
 
@@ -76,7 +75,7 @@ class MemoryServer:
             case [limit, value, code, *text] if limit.startswith("limit."):
                 reply = Reply(int(code), " ".join(text))
                 setting = Limit(int(value), reply) if value.isdigit() else Switch(value == "on", reply)
-                self._limits = replace(self._limits, **{limit.removeprefix("limit."): setting})  # type: ignore[arg-type]
+                self._limits = self._limits.replace(**{limit.removeprefix("limit."): setting})
             case _:
                 raise ValueError(f"not for a server in memory: {' '.join(words)}")
 

@@ -14,14 +14,15 @@ ALL = ("",)
 
 ROOMS: dict[str, tuple[str, ...]] = {  # a room, and what it may import of ours besides itself and the version
     "__init__": (),
-    "reply": (),
-    "limits": ("reply",),
-    "client": (),
-    "smtp": ("reply", "limits"),
-    "config": ("reply", "limits", "policy.patterns"),
-    "policy": ("reply", "config.model"),
-    "delivery": ("reply", "limits"),
-    "journal": ("reply",),
+    "values": (),
+    "reply": ("values",),
+    "limits": ("values", "reply"),
+    "client": ("values",),
+    "smtp": ("values", "reply", "limits"),
+    "config": ("values", "reply", "limits", "policy.patterns"),
+    "policy": ("values", "reply", "config.model"),
+    "delivery": ("values", "reply", "limits"),
+    "journal": ("values", "reply"),
     "server": ALL,
     "cli": ALL,
     "__main__": ALL,
@@ -31,7 +32,6 @@ WITHOUT_IO = {  # rooms that may import nothing from elsewhere but what only com
         "__future__",
         "abc",
         "collections",
-        "dataclasses",
         "enum",
         "functools",
         "itertools",
@@ -39,7 +39,7 @@ WITHOUT_IO = {  # rooms that may import nothing from elsewhere but what only com
         "string",
         "typing",
     }
-    for room in ("reply", "limits", "smtp")
+    for room in ("values", "reply", "limits", "smtp")
 }
 IO_BUILTINS = {"__import__", "breakpoint", "eval", "exec", "input", "open", "print"}
 
