@@ -2,15 +2,19 @@
 
 A test that needs root, or a program, says so with a marker and is skipped where it is missing. With CI set in the
 environment a skip is a failure: nobody reads the reasons there, and a check that was not made must not look passed.
+
+What tests tell as figures is printed at the end.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 
 import pytest
+
+from tests.support.figures import Figures
 
 
 def pytest_configure() -> None:
@@ -38,18 +42,18 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
-_FIGURES = pytest.StashKey[list[str]]()
+_FIGURES = pytest.StashKey[Figures]()
 
 
 @pytest.fixture
-def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """What a test tells its figures to: they are printed when all tests have run, whatever pytest captures."""
-    return request.config.stash.setdefault(_FIGURES, []).append
+def figure(request: pytest.FixtureRequest) -> Figures:
+    """What a test tells its figures to."""
+    return request.config.stash.setdefault(_FIGURES, Figures())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the figures."""
-    if figures := config.stash.get(_FIGURES, []):
+    if lines := config.stash.get(_FIGURES, Figures()).lines:
         terminalreporter.section("figures")
-        for line in figures:
+        for line in lines:
             terminalreporter.line(line)

@@ -21,6 +21,7 @@ _FILE_MODE = 0o600
 _DIRECTORY_MODE = 0o700
 _FIRST_WAIT = 0.001  # seconds between two tries for a lock; doubled each time, up to the longest
 _LONGEST_WAIT = 0.1
+_BLOCK_OCTETS = 4096  # how much is looked at, at a time, for NULs at the end of a file
 _MAX_LINKS = 40  # path_resolution(7): as many as the kernel follows
 # struct flock (fcntl(2)): the kind of lock; all else is 0, which means from the beginning of the file to its end
 _WRITE_LOCK = fcntl.F_WRLCK.to_bytes(2, sys.byteorder) + bytes(30)
@@ -54,7 +55,8 @@ class AppendedFile:
 def appending(path: str, deadline: float) -> Iterator[AppendedFile]:
     """Open a file to append to it, alone, and make what was written safe at the end.
 
-    The file is made if missing. If the body raises, or the final sync fails, the file is cut back to where it began.
+    The file is made if missing. If the body raises, or the final sync fails, the file is cut back to where it began; so
+    are NULs at its end, which a crash has left there.
     A device or FIFO is just written to: it has no end to lock or to cut back to. What a stranger may have put there is
     left alone, as `check_owner` has it.
     """
@@ -68,11 +70,14 @@ def appending(path: str, deadline: float) -> Iterator[AppendedFile]:
             # Before the first octet, not after the last: a file that another process finds with data in it is then
             # known to have its name on disk, even if the process that made it was killed.
             sync_directory(os.path.dirname(os.path.realpath(path)))
+        size = _size_without_nuls(fd, status.st_size)
+        if size < status.st_size:
+            os.ftruncate(fd, size)
         try:
-            yield AppendedFile(fd, status.st_size, deadline)
+            yield AppendedFile(fd, size, deadline)
             os.fsync(fd)
         except BaseException:
-            _cut_back(fd, status.st_size)
+            _cut_back(fd, size)
             raise
     finally:
         with suppress(OSError):  # the sync has told all there is to tell: this must not make a failure of a success
@@ -258,6 +263,21 @@ def _wait_until_writable(fd: int, deadline: float) -> None:
     poller.register(fd, select.POLLOUT)
     if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
         raise TimeoutError(None, "the reader of this FIFO takes nothing")
+
+
+def _size_without_nuls(fd: int, size: int) -> int:
+    """Return the size of a file without the NULs at its end.
+
+    A file system may put them where a crash kept data from the disk, and btrfs does when it can neither write nor cut
+    back, for lack of quota. Whoever reads the file would take them for a part of the text before them.
+    """
+    while size:
+        start = max(0, size - _BLOCK_OCTETS)
+        block = os.pread(fd, size - start, start)
+        size = start + len(block.rstrip(b"\0"))
+        if size > start:
+            break
+    return size
 
 
 def _cut_back(fd: int, size: int) -> None:

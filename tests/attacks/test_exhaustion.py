@@ -35,6 +35,7 @@ def trickle(clients: Iterable[Wire], stop: Event) -> None:
                 client.send(b"x")
 
 
+@pytest.mark.attacks(1)
 def test_slow_clients(start: Starter) -> None:
     """Of two hundred clients that never finish a line, those over the maximum are told so; limits free the others."""
     server = start.server("listen", "debug -", "limit.idle_secs 2", "limit.connection_secs 4")
@@ -63,6 +64,7 @@ def test_slow_clients(start: Starter) -> None:
     assert holding(server.process.pid).megabytes < before.megabytes + 20
 
 
+@pytest.mark.attacks(1)
 def test_slow_clients_do_not_slow_down_others(start: Starter) -> None:
     """While there is room, an honest client beside very many slow ones is served at once."""
     server = start.server("listen", "debug -")
@@ -88,6 +90,7 @@ def test_slow_clients_do_not_slow_down_others(start: Starter) -> None:
 RECIPIENT = "a" * 450 + "!"
 
 
+@pytest.mark.attacks(1)
 def test_runaway_pattern(start: Starter) -> None:
     """Recipients made for a pattern that would go on for ages are refused at once, and others are served meanwhile."""
     rule = "error rcpt_to ^(a+)+$ 550 No one here by that name."
@@ -148,6 +151,7 @@ def little_memory(server: Server) -> Iterator[None]:
     assert holding(server.process.pid).peak_megabytes < before + 10
 
 
+@pytest.mark.attacks(1)
 @pytest.mark.usefixtures("little_memory")
 @pytest.mark.parametrize("unit", [b"x", b"\r", b"\0", b"HELO "], ids=ascii)
 def test_a_command_line_without_end(server: Server, unit: bytes) -> None:
@@ -160,6 +164,7 @@ def test_a_command_line_without_end(server: Server, unit: bytes) -> None:
         assert client.ask("NOOP") == "250 OK"
 
 
+@pytest.mark.attacks(1)
 @pytest.mark.usefixtures("little_memory")
 @pytest.mark.parametrize("unit", DATA.values(), ids=DATA)
 def test_mail_data_of_one_kind(server: Server, unit: bytes) -> None:
@@ -172,6 +177,7 @@ def test_mail_data_of_one_kind(server: Server, unit: bytes) -> None:
         assert [reply[:3] for reply in client.rest()] == ["250", "221"]
 
 
+@pytest.mark.attacks(1)
 @pytest.mark.usefixtures("little_memory")
 def test_a_burst_of_commands(server: Server) -> None:
     """Of a million commands in a burst the server answers as many as it may."""
@@ -180,6 +186,7 @@ def test_a_burst_of_commands(server: Server) -> None:
         assert client.rest()[1:] == ["250 OK"] * 1000 + ["421 Too many commands, try again later"]
 
 
+@pytest.mark.attacks(1)
 @pytest.mark.usefixtures("little_memory")
 def test_the_longest_names_and_addresses(server: Server) -> None:
     """A message from the longest address to a hundred of the longest is delivered to all of them."""

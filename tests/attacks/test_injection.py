@@ -111,6 +111,9 @@ def attack(text: bytes) -> bytes:
     )
 
 
+TRIED = len(TEXTS) * attack(b"?").count(b"?")  # each text in each place
+
+
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The site of a server that had every text in every place."""
@@ -124,6 +127,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return server.site
 
 
+@pytest.mark.attacks(TRIED)
 def test_nothing_is_run(attacked: Site) -> None:
     """A shell command that uses these texts, with quotes or without, runs nothing and writes nowhere but it should."""
     found = {path.name for path in attacked.folder.iterdir()}
@@ -171,6 +175,7 @@ def test_no_log_line_is_forged(attacked: Site) -> None:
         assert logged[1].startswith(("[127.0.0.1] ", f"DEBUG: {attacked.config}:", "listening on ", "stopping: ")), line
 
 
+@pytest.mark.attacks(TRIED)
 @pytest.mark.parametrize("loghex", ["on", "off"])
 def test_a_terminal_obeys_nobody_else(start: Starter, loghex: str) -> None:
     """A person who watches the log at a terminal sees colours, and no command that a client sent."""

@@ -70,6 +70,7 @@ def strangers(path: Path) -> Path:
 LINKS = "a symbolic link of somebody else's is not followed"
 
 
+@pytest.mark.attacks(1)
 def test_a_link_of_a_strangers_is_not_followed(tmp_path: Path, victim: Path) -> None:
     """A link that belongs to somebody else is refused, wherever it is, and the log names it."""
     (tmp_path / "box").symlink_to(victim)
@@ -77,6 +78,7 @@ def test_a_link_of_a_strangers_is_not_followed(tmp_path: Path, victim: Path) -> 
     assert victim.read_bytes() == OURS
 
 
+@pytest.mark.attacks(1)
 def test_nothing_is_made_where_a_strangers_link_leads(tmp_path: Path) -> None:
     """A link that leads to nothing is not followed to make something there."""
     (tmp_path / "box").symlink_to(tmp_path / "nothing")
@@ -84,6 +86,7 @@ def test_nothing_is_made_where_a_strangers_link_leads(tmp_path: Path) -> None:
     assert not (tmp_path / "nothing").exists()
 
 
+@pytest.mark.attacks(1)
 def test_a_strangers_link_behind_our_own(tmp_path: Path, victim: Path) -> None:
     """Every link on the way counts."""
     (tmp_path / "second").symlink_to(victim)
@@ -104,6 +107,7 @@ def test_a_link_of_our_own_is_followed(tmp_path: Path, target: str) -> None:
     assert len(messages_in((tmp_path / "folder" / target).resolve())) == 1
 
 
+@pytest.mark.attacks(1)
 def test_links_in_circles(tmp_path: Path) -> None:
     """Links that lead in circles end in a refusal."""
     (tmp_path / "box").symlink_to("other")
@@ -130,6 +134,7 @@ while True:
 """
 
 
+@pytest.mark.attacks(1)
 def test_a_link_put_there_in_between(everybodys: Path, victim: Path) -> None:
     """However fast somebody swaps a link in and out while mail comes in, nothing goes where it leads."""
     (everybodys / "link").symlink_to(victim)
@@ -172,6 +177,7 @@ def strangers_fifo(path: Path) -> None:
 ELSE = "belongs to somebody else, where everybody may put things"
 
 
+@pytest.mark.attacks(1)
 @pytest.mark.parametrize(
     "make, reason",
     [(strangers_file, ELSE), (strangers_fifo, ELSE), (second_name, "has another name, where everybody may put things")],
@@ -223,6 +229,7 @@ def test_a_directorys_owner_may_put_things_there(everybodys: Path) -> None:
 # A Maildir
 
 
+@pytest.mark.attacks(1)
 def test_a_strangers_link_to_a_maildir(tmp_path: Path) -> None:
     """No mail goes into the Maildir that somebody else's link leads to."""
     (tmp_path / "box").symlink_to(tmp_path / "theirs")
@@ -233,6 +240,7 @@ def test_a_strangers_link_to_a_maildir(tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "theirs").rglob("*") if path.is_file()]
 
 
+@pytest.mark.attacks(1)
 def test_a_strangers_maildir_where_everybody_may_put_one(everybodys: Path) -> None:
     """No mail goes into a Maildir that somebody else has made in a directory like /tmp."""
     for folder in ("", "tmp", "new", "cur"):

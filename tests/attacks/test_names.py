@@ -115,6 +115,7 @@ def codes_for_groups(network: Network, address: str) -> list[str]:
 # What the name server says
 
 
+@pytest.mark.attacks(len(PRETENDERS))
 def test_only_confirmed_names_get_in(network: Network, serve: Serve) -> None:
     """A client whose name does not lead back to its address is turned away, whatever name it claims."""
     site = serve()
@@ -129,6 +130,7 @@ def test_only_confirmed_names_get_in(network: Network, serve: Serve) -> None:
     assert logged == {**CLIENTS, **dict.fromkeys(PRETENDERS, "unknown")}
 
 
+@pytest.mark.attacks(len(PRETENDERS))
 def test_only_confirmed_names_belong_to_groups(network: Network, serve: Serve) -> None:
     """Where anybody may connect, a group of names still has only those that are confirmed."""
     serve("limit.fcrdns_check off")
@@ -139,6 +141,7 @@ def test_only_confirmed_names_belong_to_groups(network: Network, serve: Serve) -
             assert codes_for_groups(network, address) == ["550", "550"], address
 
 
+@pytest.mark.attacks(1)
 def test_an_address_with_many_names(network: Network, serve: Serve) -> None:
     """An address with many names costs no more than the lookup of ten, for both kinds of addresses."""
     serve()
@@ -150,6 +153,7 @@ def test_an_address_with_many_names(network: Network, serve: Serve) -> None:
 # Name servers that do not answer in time
 
 
+@pytest.mark.attacks(1)
 def test_a_slow_name_server(network: Network, serve: Serve) -> None:
     """A client whose name takes its time is served when it has come, and holds up nobody in the meantime."""
     answer_now = threading.Event()
@@ -179,6 +183,7 @@ DEAD = pytest.mark.parametrize("lie", [None, lambda _: [], server_failure], ids=
 
 
 @DEAD
+@pytest.mark.attacks(1)
 def test_a_group_and_a_dead_name_server(network: Network, serve: Serve, lie: Lie | None) -> None:
     """When DNS cannot tell, nobody is in a group by a name, and nobody is turned away for good."""
     serve("limit.fcrdns_check off", "error rcpt_to . 550 No", timeout=1)
@@ -187,6 +192,7 @@ def test_a_group_and_a_dead_name_server(network: Network, serve: Serve, lie: Lie
 
 
 @DEAD
+@pytest.mark.attacks(1)
 def test_the_check_and_a_dead_name_server(network: Network, serve: Serve, lie: Lie | None) -> None:
     """A refusal for good, for want of a name, is one for now when DNS cannot tell."""
     serve("limit.fcrdns_check on 554 Go away", timeout=1)
@@ -245,6 +251,7 @@ def liar(answer: bytes) -> int:
     return int(number[1]) if number else 0
 
 
+@pytest.mark.attacks(len(LIES))
 def test_lying_name_servers(network: Network, serve: Serve, tmp_path: Path) -> None:
     """Whatever an answer holds, nobody gets in by it, nothing breaks, and the log stays what it is."""
     lies = dict(enumerate((LIES | HONEST).values(), FIRST_LIAR))

@@ -69,6 +69,7 @@ def send(server: Server, packets: list[bytes]) -> list[str]:
         return [reply[:3] for reply in client.rest()]
 
 
+@pytest.mark.attacks(len(FORMS))
 @pytest.mark.parametrize("cut", [in_one_packet, between_the_messages, at_every_octet])
 @pytest.mark.parametrize("line_end", [b"\r\n", b"\n", b"\r"], ids=["CRLF", "LF", "CR"])
 def test_a_false_end_ends_nothing(start: Starter, cut: Callable[[bytes, bytes], list[bytes]], line_end: bytes) -> None:
@@ -105,6 +106,7 @@ A_FORM_OF_A_WEB_PAGE = (
 )
 
 
+@pytest.mark.attacks(1)
 @pytest.mark.parametrize("line_end", [b"\r\n", b"\n"], ids=["CRLF", "LF"])
 def test_a_browser_sends_no_mail(start: Starter, line_end: bytes) -> None:
     """A web page cannot make its reader's browser send mail: what comes before the commands is too much."""

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from itertools import count
 from pathlib import Path
 
 SIZE_OCTETS = 32 << 20
@@ -31,6 +32,7 @@ class RecordedDisk:
     def __init__(self, folder: Path) -> None:
         self.mounted = folder / "mounted"
         self._folder = folder
+        self._cuts = count(1)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -57,12 +59,23 @@ class RecordedDisk:
         """Return the present moment, for `after_power_cut`."""
         return (self._folder / "record").stat().st_size
 
-    def after_power_cut(self, moment: int, chance: random.Random | None) -> Path:
-        """Return the image of the disk after a power cut.
+    @contextmanager
+    def after_power_cut(self, moment: int, chance: random.Random | None) -> Iterator[None]:
+        """Mount the disk as it is after a power cut, for as long as the body takes.
 
         What was flushed is there. Of what was written since, there is nothing; or, given a source of chance, some of
         it: a disk may write in any order what it was not told to flush.
         """
+        # A file of its own: the kernel may still be busy with that of the last time.
+        image = self._folder / f"after-power-cut-{next(self._cuts)}"
+        image.write_bytes(self._octets_after_power_cut(moment, chance))
+        try:
+            with mounted(image, self.mounted):
+                yield
+        finally:
+            image.unlink()
+
+    def _octets_after_power_cut(self, moment: int, chance: random.Random | None) -> bytearray:
         image = bytearray((self._folder / "as-made").read_bytes())
         unflushed: list[tuple[int, bytes]] = []
         with (self._folder / "record").open("rb") as record:
@@ -77,9 +90,7 @@ class RecordedDisk:
         for place, octets in unflushed:
             if chance and chance.random() < 0.5:
                 image[place : place + len(octets)] = octets
-        path = self._folder / "after-power-cut"
-        path.write_bytes(image)
-        return path
+        return image
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from mailrecv.delivery.message import Message
 from mailrecv.delivery.spool import Spool
 from tests.support.delivery import RECIPIENT, a_message, copy_of, entry_of, messages_in, open_descriptors
 from tests.support.failing_os import FailingOs, failing, succeeds
+from tests.support.figures import Figures
 
 EARLIER = a_message(b"Subject: earlier\n\nIt was there before.\n")
 MESSAGE = a_message()
@@ -45,7 +46,9 @@ def prepare(path: Path, before: bytes | None) -> None:
 @pytest.mark.parametrize("most_octets", [None, 50])
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC, errno.EDQUOT], ids=os.strerror)
 @pytest.mark.parametrize("mailbox_before", MAILBOXES)
-def test_one_call_fails(tmp_path: Path, mailbox_before: str, error: int, most_octets: int | None) -> None:
+def test_one_call_fails(
+    tmp_path: Path, mailbox_before: str, error: int, most_octets: int | None, figure: Figures
+) -> None:
     """Whichever call fails: delivered means that the whole copy is there, failed means that nothing has changed."""
     path, before = tmp_path / "mbox", MAILBOXES[mailbox_before]
     outcomes = []
@@ -60,13 +63,14 @@ def test_one_call_fails(tmp_path: Path, mailbox_before: str, error: int, most_oc
         assert content == (CLOSED_OFF[mailbox_before] + entry_of(MESSAGE) if outcomes[-1] else before or b""), number
         if system.count < number:
             break
+    figure.add(number - 1, "failed system calls survived")
     assert outcomes[-1]
     assert outcomes.count(False) >= 5  # open, look, lock, write and sync at least
 
 
 @pytest.mark.parametrize("most_octets", [None, 50])
 @pytest.mark.parametrize("mailbox_before", MAILBOXES)
-def test_the_disk_dies(tmp_path: Path, mailbox_before: str, most_octets: int | None) -> None:
+def test_the_disk_dies(tmp_path: Path, mailbox_before: str, most_octets: int | None, figure: Figures) -> None:
     """When every call fails from some point on, as when the machine does, earlier messages stay as they were, and what
     the next append finds is closed off.
     """
@@ -92,6 +96,7 @@ def test_the_disk_dies(tmp_path: Path, mailbox_before: str, most_octets: int | N
             assert copy_of(EARLIER) in found or not before, number
         if system.count < number:
             break
+    figure.add(number - 1, "dying disks survived")
     assert delivered
     assert torn > 0
 

@@ -10,7 +10,7 @@ import itertools
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ import pytest
 from tests.faults.ledger import Ledger
 from tests.faults.places import NEXT, PLACES, Found, Place
 from tests.faults.traced import Injection, hold_session
+from tests.support.figures import Figures
 
 pytestmark = pytest.mark.needs_tool("strace")
 
@@ -39,26 +40,31 @@ class Tally:
 
 
 @pytest.mark.parametrize("place", ["new mbox", "new Maildir", "command"])
-def test_killed_at_a_delivering_call(tmp_path: Path, place: str, figure: Callable[[str], None]) -> None:
+def test_killed_at_a_delivering_call(tmp_path: Path, place: str, figure: Figures) -> None:
     """Before whichever of the calls it is killed that a delivery consists of."""
-    figure(f"{place}: {die_everywhere(PLACES[place], tmp_path, sorted(DELIVERING))}")
+    total = die_everywhere(PLACES[place], tmp_path, sorted(DELIVERING))
+    figure(f"{place}: {total}")
+    figure.add(total.kills, "kills survived")
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("place", PLACES)
-def test_killed_at_any_call(tmp_path: Path, place: str, figure: Callable[[str], None]) -> None:
+def test_killed_at_any_call(tmp_path: Path, place: str, figure: Figures) -> None:
     """Before whichever call it is killed, once the session has greeted its client."""
-    names = names_of_calls(PLACES[place], tmp_path / "undisturbed")
-    figure(f"{place}: {die_everywhere(PLACES[place], tmp_path, names)}")
+    total = die_everywhere(PLACES[place], tmp_path, names_of_calls(PLACES[place], tmp_path / "undisturbed"))
+    figure(f"{place}: {total}")
+    figure.add(total.kills, "kills survived")
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_killed_at_any_call_from_the_start(tmp_path: Path, figure: Callable[[str], None]) -> None:
+def test_killed_at_any_call_from_the_start(tmp_path: Path, figure: Figures) -> None:
     """Before whichever call it is killed, those included that start the program."""
     names = names_of_calls(PLACES["mbox"], tmp_path / "undisturbed", from_start=True)
-    figure(f"the whole process: {die_everywhere(PLACES['mbox'], tmp_path, names, from_start=True)}")
+    total = die_everywhere(PLACES["mbox"], tmp_path, names, from_start=True)
+    figure(f"the whole process: {total}")
+    figure.add(total.kills, "kills survived")
 
 
 def names_of_calls(place: Place, folder: Path, *, from_start: bool = False) -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 from mailrecv.delivery import maildir
 from tests.support.delivery import RECIPIENT, a_message, copy_of, open_descriptors
 from tests.support.failing_os import FailingOs, failing, succeeds
+from tests.support.figures import Figures
 
 MESSAGE = a_message()
 
@@ -33,7 +34,7 @@ def make_maildir(directory: Path) -> None:
 @pytest.mark.parametrize("most_octets", [None, 50])
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC, errno.EDQUOT], ids=os.strerror)
 @pytest.mark.parametrize("exists", [True, False], ids=["existing", "missing"])
-def test_one_call_fails(tmp_path: Path, exists: bool, error: int, most_octets: int | None) -> None:
+def test_one_call_fails(tmp_path: Path, exists: bool, error: int, most_octets: int | None, figure: Figures) -> None:
     """Whichever call fails: delivered means that the whole copy is in new/, failed means that nothing is anywhere."""
     outcomes = []
     for number in itertools.count(1):
@@ -49,13 +50,14 @@ def test_one_call_fails(tmp_path: Path, exists: bool, error: int, most_octets: i
         assert files_in(directory, "tmp") == [], number
         if system.count < number:
             break
+    figure.add(number - 1, "failed system calls survived")
     assert outcomes[-1]
     assert outcomes.count(False) >= 5  # open, write, sync, rename and the sync of the directory at least
 
 
 @pytest.mark.parametrize("most_octets", [None, 50])
 @pytest.mark.parametrize("exists", [True, False], ids=["existing", "missing"])
-def test_the_disk_dies(tmp_path: Path, exists: bool, most_octets: int | None) -> None:
+def test_the_disk_dies(tmp_path: Path, exists: bool, most_octets: int | None, figure: Figures) -> None:
     """When every call fails from some point on, what is in new/ is whole, and the next delivery works."""
     for number in itertools.count(1):
         directory = tmp_path / str(number) / "Maildir"
@@ -73,4 +75,5 @@ def test_the_disk_dies(tmp_path: Path, exists: bool, most_octets: int | None) ->
         assert files_in(directory, "new") == [*found, copy_of(MESSAGE)], number
         if system.count < number:
             break
+    figure.add(number - 1, "dying disks survived")
     assert delivered

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -15,8 +14,9 @@ import pytest
 from mailrecv.delivery import mbox
 from tests.clients.servers import Server, Starter
 from tests.faults.places import NEXT, Place
-from tests.faults.recorded_disk import RecordedDisk, mounted
+from tests.faults.recorded_disk import RecordedDisk
 from tests.support.delivery import RECIPIENT, a_message, copy_of, messages_in
+from tests.support.figures import Figures
 
 WRITERS = 3
 PLACE = Place(
@@ -44,9 +44,7 @@ class Acknowledged:
 @pytest.mark.parametrize(
     "messages, cuts_between", [(4, 10), pytest.param(60, 400, marks=[pytest.mark.long, pytest.mark.timeout(1200)])]
 )
-def test_power_cuts(
-    start: Starter, tmp_path: Path, messages: int, cuts_between: int, figure: Callable[[str], None]
-) -> None:
+def test_power_cuts(start: Starter, tmp_path: Path, messages: int, cuts_between: int, figure: Figures) -> None:
     """At the moment of each 250, and at many moments between, with none and with a part of what was not flushed."""
     disk = RecordedDisk(tmp_path)
     with disk.in_use():
@@ -65,9 +63,10 @@ def test_power_cuts(
     kept = 0
     for moment in moments:
         for source in (None, chance):
-            with mounted(disk.after_power_cut(moment, source), disk.mounted):
+            with disk.after_power_cut(moment, source):
                 kept += check(disk.mounted, acknowledged, moment)
     figure(f"{2 * len(moments)} power cuts survived, with {kept} acknowledged messages in three places each")
+    figure.add(2 * len(moments), "power cuts survived")
 
 
 def send(server: Server, disk: RecordedDisk, writer: int, messages: int) -> list[Acknowledged]:

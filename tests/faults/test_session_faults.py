@@ -12,7 +12,7 @@ import itertools
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +21,7 @@ import pytest
 from tests.faults.ledger import Ledger
 from tests.faults.places import PLACES, Place
 from tests.faults.traced import Injection, Told, hold_session
+from tests.support.figures import Figures
 
 pytestmark = pytest.mark.needs_tool("strace")
 
@@ -43,32 +44,35 @@ NOT_TRIED = {
 
 
 @pytest.mark.parametrize("place", ["new mbox", "new Maildir", "command", "dead letters"])
-def test_a_delivering_call_fails(tmp_path: Path, place: str, figure: Callable[[str], None]) -> None:
+def test_a_delivering_call_fails(tmp_path: Path, place: str, figure: Figures) -> None:
     """Whichever of the calls fails that a delivery consists of."""
     count = suffer_all(PLACES[place], tmp_path, [(name, "EIO") for name in sorted(DELIVERING)])
     figure(f"{place}: {count} faults of delivering calls survived")
+    figure.add(count, "failed system calls survived")
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("place", PLACES)
-def test_any_call_fails(tmp_path: Path, place: str, figure: Callable[[str], None]) -> None:
+def test_any_call_fails(tmp_path: Path, place: str, figure: Figures) -> None:
     """Whichever call fails, once the session has greeted its client."""
     names = names_of_calls(PLACES[place], tmp_path / "undisturbed")
     faults = [(name, error) for name in names for error in ERRORS.get(name, ("EIO",))]
     count = suffer_all(PLACES[place], tmp_path, faults)
     figure(f"{place}: {count} faults survived, in {len(names)} kinds of system calls")
+    figure.add(count, "failed system calls survived")
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_any_call_fails_from_the_start(tmp_path: Path, figure: Callable[[str], None]) -> None:
+def test_any_call_fails_from_the_start(tmp_path: Path, figure: Figures) -> None:
     """Whichever call fails, those included that start the program."""
     place = PLACES["mbox"]
     names = names_of_calls(place, tmp_path / "undisturbed", from_start=True)
     faults = [(name, ERRORS.get(name, ("EIO",))[0]) for name in names]
     count = suffer_all(place, tmp_path, faults, from_start=True)
     figure(f"the whole process: {count} faults survived, in {len(names)} kinds of system calls")
+    figure.add(count, "failed system calls survived")
 
 
 def names_of_calls(place: Place, folder: Path, *, from_start: bool = False) -> list[str]:

@@ -22,6 +22,7 @@ from mailrecv.reply import Reply
 from tests.clients.servers import PROGRAM, Session, Starter, without_trace
 from tests.faults.places import FIRST, LARGE, NEXT, PLACES
 from tests.support.delivery import NOBODY, a_message, in_child, messages_in
+from tests.support.figures import Figures
 
 pytestmark = pytest.mark.needs_root
 
@@ -139,22 +140,26 @@ def after_trouble(
         pytest.param(limited(resource.RLIMIT_AS, memory_of), "MemoryError|Cannot allocate", id="memory"),
     ],
 )
-def test_trouble(start: Starter, tmp_path: Path, method: str, trouble: Trouble, reason: str) -> None:
+def test_trouble(
+    start: Starter, tmp_path: Path, method: str, trouble: Trouble, reason: str, *, figure: Figures
+) -> None:
     """A message that meets trouble is refused, nothing of it is left, and all others are delivered."""
     with after_trouble(start, tmpfs(tmp_path / "disk"), trouble, method, reason) as path:
         assert_only_the_unlucky_is_missing(path, method)
+    figure.add(1, "troubles of the machine survived")
 
 
 @pytest.mark.needs_tool("btrfs", "mkfs.btrfs")
 @pytest.mark.parametrize("method", ["Maildir", "command"])
-def test_quota(start: Starter, tmp_path: Path, method: str) -> None:
+def test_quota(start: Starter, tmp_path: Path, method: str, figure: Figures) -> None:
     """It is the same when the disk quota is used up."""
     with after_trouble(start, btrfs(tmp_path / "disk"), over_quota, method, "Disk quota exceeded") as path:
         assert_only_the_unlucky_is_missing(path, method)
+    figure.add(1, "troubles of the machine survived")
 
 
 @pytest.mark.needs_tool("btrfs", "mkfs.btrfs")
-def test_quota_of_an_mbox(start: Starter, tmp_path: Path) -> None:
+def test_quota_of_an_mbox(start: Starter, tmp_path: Path, figure: Figures) -> None:
     """Where the quota does not even let a file be cut back, as that of btrfs, the mbox has a torn message; but no octet
     of the one before has changed, and the one after is whole.
     """
@@ -162,6 +167,7 @@ def test_quota_of_an_mbox(start: Starter, tmp_path: Path) -> None:
         first, *_, last = map(without_trace, messages_in(path / "mbox"))
         assert first.startswith(FIRST)
         assert last == NEXT
+    figure.add(1, "troubles of the machine survived")
 
 
 def assert_only_the_unlucky_is_missing(path: Path, method: str) -> None:
@@ -181,7 +187,7 @@ def deliver(session: Session, data: bytes) -> str:
     return session.wire.reply()
 
 
-def test_no_place_for_large_mail(start: Starter, tmp_path: Path) -> None:
+def test_no_place_for_large_mail(start: Starter, tmp_path: Path, figure: Figures) -> None:
     """Mail too large for memory that finds no room in TMPDIR is refused at its end; smaller mail is not."""
     with tmpfs(tmp_path / "disk") as path:
         site = start.site()
@@ -193,9 +199,10 @@ def test_no_place_for_large_mail(start: Starter, tmp_path: Path) -> None:
         assert site.appended == [FIRST]
         assert "No space left on device" in site.log
         assert session.exit_status() == 1
+    figure.add(1, "troubles of the machine survived")
 
 
-def test_no_more_processes() -> None:
+def test_no_more_processes(figure: Figures) -> None:
     """When the user may start no more processes, a message for a command is refused for now."""
 
     def hand_over_alone() -> tuple[int, str]:
@@ -206,3 +213,4 @@ def test_no_more_processes() -> None:
         return reply.code, attempt.outcome.detail
 
     assert in_child(hand_over_alone) == (451, "Resource temporarily unavailable")
+    figure.add(1, "troubles of the machine survived")

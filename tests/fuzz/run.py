@@ -1,18 +1,21 @@
-"""Fuzzes each target for its share of the time, led by what it has covered, and prints the figures.
+"""Fuzzes all targets at the same time, led by what they have covered, and prints the figures.
 
     python -m tests.fuzz.run [SECONDS]
 
 Inputs that cover something new are kept in build/fuzz/TARGET/corpus, for the next run to begin with. An input that
 makes a target fail goes to build/fuzz/TARGET/findings; `python -m tests.fuzz.run TARGET FILE` runs it again.
+`python -m tests.fuzz.run --keep` adds to the seeds what the corpus covers beyond them.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 import time
-from io import StringIO
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +32,9 @@ def main(arguments: list[str]) -> int:
             fuzz(target, options)
         case ["--coverage"]:
             measure_coverage()
+        case ["--keep"]:
+            for target in TARGET_NAMES:
+                keep(target)
         case [target, file] if target in TARGET_NAMES:
             from tests.fuzz.targets import TARGETS
 
@@ -42,7 +48,9 @@ def main(arguments: list[str]) -> int:
 
 def fuzz_all(seconds: int) -> int:
     """Fuzz every target, print the figures, and return 1 if there was a finding."""
-    findings = sum(fuzz_one(target, seconds // len(TARGET_NAMES)) for target in TARGET_NAMES)
+    with ThreadPoolExecutor() as pool:
+        findings = sum(pool.map(lambda target: fuzz_one(target, seconds), TARGET_NAMES))
+    print(f"{findings} findings in all", flush=True)
     return 1 if itself("--coverage").returncode or findings else 0
 
 
@@ -86,7 +94,7 @@ def escaped(token: str) -> str:
 def itself(*arguments: str, stderr: int | None = None) -> subprocess.CompletedProcess[str]:
     """Run this program in another process."""
     command = [sys.executable, "-m", "tests.fuzz.run", *arguments]
-    return subprocess.run(command, cwd=ROOT, text=True, check=False, stderr=stderr)
+    return subprocess.run(command, cwd=ROOT, text=True, errors="replace", check=False, stderr=stderr)
 
 
 def fuzz(target: str, options: list[str]) -> None:
@@ -99,8 +107,16 @@ def fuzz(target: str, options: list[str]) -> None:
     atheris.Fuzz()
 
 
+def corpus(target: str) -> list[bytes]:
+    """Return what fuzzing has kept of a target's inputs, the shortest first."""
+    return sorted((path.read_bytes() for path in (FOLDER / target / "corpus").iterdir()), key=len)
+
+
+# Coverage
+
+
 def measure_coverage() -> None:
-    """Run every input there is once, and print how much of each room's code that covers, branches included."""
+    """Run every input there is once, and print how much of each room's code that covers."""
     import coverage
 
     measured = coverage.Coverage(branch=True, data_file=None, source=[f"mailrecv.{room}" for room in ROOMS])
@@ -108,12 +124,43 @@ def measure_coverage() -> None:
     from tests.fuzz.targets import TARGETS, seeds
 
     for target, run in TARGETS.items():
-        for octets in [*seeds(target), *(path.read_bytes() for path in (FOLDER / target / "corpus").iterdir())]:
+        for octets in [*seeds(target), *corpus(target)]:
             run(octets)
     measured.stop()
     for room in ROOMS:
-        percent = measured.report(include=f"*/mailrecv/{room}/*", file=StringIO())
-        print(f"coverage of mailrecv/{room}: {percent:.1f}% of lines and branches")
+        report = FOLDER / f"coverage-{room}.json"
+        measured.json_report(include=f"*/mailrecv/{room}/*", outfile=str(report))
+        totals = json.loads(report.read_text(encoding="utf-8"))["totals"]
+        lines = 100 * totals["covered_lines"] / totals["num_statements"]
+        branches = 100 * totals["covered_branches"] / totals["num_branches"]
+        print(f"coverage of mailrecv/{room}: {lines:.1f}% of lines, {branches:.1f}% of branches")
+
+
+def keep(target: str) -> None:
+    """Add to a target's seeds those inputs of its corpus that go from a line to another as no other seed does."""
+    from tests.fuzz.targets import HERE, seeds
+
+    covered = {step for octets in seeds(target) for step in steps(target, octets)}
+    with (HERE / f"{target}.seeds").open("a", encoding="ascii") as kept:
+        for octets in corpus(target):
+            if not covered.issuperset(taken := set(steps(target, octets))):
+                covered |= taken
+                kept.write(f"{octets!r}\n")
+
+
+def steps(target: str, octets: bytes) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield the steps that an input takes in the code, each with the name of the file."""
+    import coverage
+
+    from tests.fuzz.targets import TARGETS
+
+    measured = coverage.Coverage(branch=True, data_file=None, source=[f"mailrecv.{room}" for room in ROOMS])
+    measured.set_option("run:disable_warnings", ["module-not-measured"])  # imported before: that is no input's doing
+    with measured.collect():
+        TARGETS[target](octets)
+    data = measured.get_data()
+    for file in data.measured_files():
+        yield from ((file, step) for step in data.arcs(file) or ())
 
 
 if __name__ == "__main__":

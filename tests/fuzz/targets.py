@@ -1,7 +1,7 @@
 """What is fuzzed: each target takes any octets, and fails when something that must hold does not.
 
 The seeds are the dialogues and the example configurations, and what earlier fuzzing has found worth keeping: in
-`*.seeds`, one input a line, as a Python literal.
+`*.seeds`, one input a line, as a Python literal. `python -m tests.fuzz.run --keep` adds to these.
 """
 
 from __future__ import annotations
@@ -13,16 +13,30 @@ from pathlib import Path
 
 from mailrecv.config.directives import DIRECTIVES
 from mailrecv.config.model import METHODS
+from mailrecv.limits import Limits
 from mailrecv.policy.clients import admit
 from mailrecv.policy.recipients import route
-from mailrecv.smtp import Mail, Receiver
+from mailrecv.reply import Reply
+from mailrecv.smtp import NEED_DATA, Closed, Mail, Receiver
+from mailrecv.smtp.events import Question
 from mailrecv.smtp.framing import MAX_COMMAND_OCTETS, LineReader, MailDataReader
 from mailrecv.smtp.grammar import parse_path
-from mailrecv.smtp.states import TYPED
+from mailrecv.smtp.states import TYPED, State
 from tests.dialogue import Sent, all_dialogues
 from tests.support.configs import client
 from tests.support.false_ends import FALSE_ENDS
-from tests.support.machine import DOMAIN, ENVELOPE, LIMITS, Answer, agree, carry_on, contrary, run, typed
+from tests.support.machine import (
+    DOMAIN,
+    ENVELOPE,
+    LIMITS,
+    Answer,
+    agree,
+    carry_on,
+    contrary,
+    run,
+    split_replies,
+    typed,
+)
 from tests.support.oracle import assert_each_command_is_answered, assert_read_or_faulty, valid_events
 
 Target = Callable[[bytes], None]
@@ -33,7 +47,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 LONGEST_PIECE = 1000
 MAX_HELD_OCTETS = LONGEST_PIECE + 2 * MAX_COMMAND_OCTETS  # the last piece, and the beginning of a line twice
-ANSWERS: tuple[Answer, ...] = (agree, contrary)
+ANSWERS: tuple[Answer, ...] = (agree, contrary, lambda question: Reply(550, "Never"))
+GOODBYE = Reply(421, "Closing")
 
 
 class Bounded(Receiver):
@@ -63,9 +78,10 @@ def held(thing: object) -> int:
 
 
 def receiver(octets: bytes) -> None:
-    """Run a session: nothing raises, one reply for each command, little is held, and no split makes a difference.
+    """Run a session: nothing raises, one reply for each command, little is held, no split makes a difference, and it
+    can be closed at any time.
 
-    The first two octets choose limits, answers and the split, the others are what the client sends.
+    The first two octets choose limits, answers, the split and the time, the others are what the client sends.
     """
     choice, seed = (*octets[:2], 0, 0)[:2]
     limits, answer = LIMITS[choice % len(LIMITS)], ANSWERS[choice // 8 % len(ANSWERS)]
@@ -78,6 +94,22 @@ def receiver(octets: bytes) -> None:
     cut_up = carry_on(Bounded(DOMAIN, limits), cut(octets, seed), answer)
     assert valid_events(cut_up) == valid_events(whole)
     assert cut_up.sent == whole.sent
+    close_early(octets, limits, answer, seed % 32)
+
+
+def close_early(octets: bytes, limits: Limits, answer: Answer, after: int) -> None:
+    """Close a session after so many events, the last of them unanswered: the client hears so, and nothing follows."""
+    machine = Receiver(DOMAIN, limits)
+    machine.receive_data(octets)
+    event = machine.next_event()
+    while (after := after - 1) > 0 and event is not NEED_DATA and not isinstance(event, Closed):
+        if isinstance(event, Question):
+            machine.answer(answer(event))
+        event = machine.next_event()
+    open_until_now = machine.state is not State.CLOSED
+    machine.close(GOODBYE)
+    assert isinstance(machine.next_event(), Closed)
+    assert (split_replies(machine.data_to_send())[-1] == str(GOODBYE)) is open_until_now
 
 
 def cut(octets: bytes, seed: int) -> Iterator[bytes]:
@@ -117,10 +149,13 @@ def seeds(target: str) -> list[bytes]:
 
 
 def receiver_seeds() -> list[bytes]:
-    """Return the client's part of every dialogue, and every false end of mail data."""
+    """Return the client's part of every dialogue, every false end of mail data, and what mutations rarely come to."""
     dialogues = [b"".join(step.octets for step in one.steps if isinstance(step, Sent)) for one in all_dialogues()]
     false_ends = [typed(*ENVELOPE) + end + typed(*ENVELOPE[1:], "x", ".", "QUIT") for end in FALSE_ENDS]
-    return [bytes([number % 16, number]) + octets for number, octets in enumerate([*dialogues, *false_ends])]
+    long_lines = [typed(b"HELO " + b"x" * length, "NOOP") for length in range(MAX_COMMAND_OCTETS - 8, 600, 10)]
+    recipients = [typed(*ENVELOPE[:2], *(f"RCPT TO:<{number}@mydomain.com>" for number in range(40)))]
+    octets = [*dialogues, *false_ends, *long_lines, *recipients * len(LIMITS)]
+    return [bytes([number % 24, number % 256]) + part for number, part in enumerate(octets)]
 
 
 def config_seeds() -> list[bytes]:

@@ -8,8 +8,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailrecv.config import DEBUG_FLAGS
 from mailrecv.config.directives import DIRECTIVES
-from mailrecv.config.model import DEBUG_FLAGS, METHODS, Config
+from mailrecv.config.model import METHODS, Config
 from mailrecv.config.reader import parse_config
 from mailrecv.limits import Limit, Limits, Switch
 from mailrecv.reply import Reply
@@ -100,7 +101,7 @@ def directives(draw: st.DrawFn, expected: Expected) -> list[str]:
             expected.scalars[name] = word
             return [name, word]
         case "limit":
-            name = draw(st.sampled_from(list(Limits.__dataclass_fields__)))
+            name = draw(st.sampled_from(list(Limits.__match_args__)))
             reply = draw(replies)
             limit: Limit | Switch
             if isinstance(getattr(Limits(), name), Switch):

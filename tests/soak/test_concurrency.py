@@ -21,6 +21,7 @@ import pytest
 from tests.clients.servers import Site, Starter, Wire, without_trace
 from tests.soak import meddler
 from tests.support.delivery import messages_in
+from tests.support.figures import Figures
 
 WRITERS = 8
 MESSAGES_PER_SESSION = 100
@@ -50,7 +51,7 @@ def many_processes(start: Starter, site: Site) -> Connect:
 @pytest.mark.parametrize("messages", [15, pytest.param(2000, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
 @pytest.mark.parametrize("way", [one_server, many_processes])
 def test_many_at_the_same_time(
-    start: Starter, way: Callable[[Starter, Site], Connect], messages: int, figure: Callable[[str], None]
+    start: Starter, way: Callable[[Starter, Site], Connect], messages: int, figure: Figures
 ) -> None:
     """What is acknowledged, 8 writers at a time, is in the mbox, in the Maildir and with the command, once each."""
     began = time.monotonic()
@@ -67,6 +68,7 @@ def test_many_at_the_same_time(
         f"{way.__name__.replace('_', ' ')}: {every.total()} messages acknowledged and found in mbox and Maildir,"
         f" {slow.total()} with the command; {', '.join(meddled)}; {time.monotonic() - began:.0f} seconds"
     )
+    figure.add(2 * every.total() + slow.total(), "copies acknowledged, found once and compared")
     for path in site.folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path)

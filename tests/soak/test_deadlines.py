@@ -19,6 +19,7 @@ from contextlib import suppress
 import pytest
 
 from tests.clients.servers import Server, Starter, Wire
+from tests.support.figures import Figures
 from tests.support.machine import typed
 
 CONNECTION_SECONDS = 3
@@ -118,7 +119,7 @@ def server(start: Starter) -> Iterator[Server]:
     os.close(reader)
 
 
-def test_no_connection_outlives_its_limits(server: Server, figure: Callable[[str], None]) -> None:
+def test_no_connection_outlives_its_limits(server: Server, figure: Figures) -> None:
     """Whatever a client does, and whatever its message meets, its connection ends in time; all of them at once."""
     addresses = {name: f"127.0.1.{number}" for number, name in enumerate(CLIENTS, 1)}
     with ThreadPoolExecutor(len(CLIENTS)) as threads:

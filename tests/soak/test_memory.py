@@ -6,13 +6,13 @@ Each test has a short form, and a long one for `make soak`.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.clients.servers import Server, Starter, wait_until
+from tests.support.figures import Figures
 from tests.support.machine import typed
 from tests.support.process import Holding, forget_peak, holding
 
@@ -51,7 +51,7 @@ def settled(server: Server) -> Holding:
 
 
 @pytest.mark.parametrize("messages", [500, pytest.param(10_000, marks=long)])
-def test_many_messages(start: Starter, figure: Callable[[str], None], messages: int) -> None:
+def test_many_messages(start: Starter, figure: Figures, messages: int) -> None:
     """After very many messages of all kinds the server holds as much memory and as many descriptors as after few."""
     server = start.server("listen", "debug -", "limit.smtp_failcmds 1000")
     with ThreadPoolExecutor(CLIENTS) as clients:
@@ -65,6 +65,7 @@ def test_many_messages(start: Starter, figure: Callable[[str], None], messages: 
         f"{messages} messages: {before.megabytes:.1f} MB resident before, {after.megabytes:.1f} MB after them,"
         f" {after.peak_megabytes:.1f} MB at most; {before.descriptors} descriptors before, {after.descriptors} after"
     )
+    figure.add(messages, "messages taken by one server")
     assert after.descriptors == before.descriptors
     assert after.megabytes < before.megabytes + GROWTH_MEGABYTES
 
@@ -76,7 +77,7 @@ def open_nameless_files(server: Server) -> list[str]:
 
 
 @pytest.mark.parametrize("megabytes", [100, pytest.param(1000, marks=long)])
-def test_one_huge_message(start: Starter, figure: Callable[[str], None], megabytes: int) -> None:
+def test_one_huge_message(start: Starter, figure: Figures, megabytes: int) -> None:
     """A message far over the limit takes no memory and no disk, and is refused after its end; the next one is taken."""
     server = start.server("listen", "debug -")
     block = (b"x" * 998 + b"\r\n") * 1000

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import select
+import signal
 import socket
 import subprocess
 import threading
@@ -149,14 +150,17 @@ def inside(namespace: str, call: Callable[..., T], *arguments: Any) -> T:
 
 
 @contextmanager
-def running(command: Sequence[str], log: Path, **options: Any) -> Generator[subprocess.Popen[bytes], None, None]:
-    """Run a program and end it.  log: gets what it prints.  options: of Popen."""
+def running(command: Sequence[str], log: Path) -> Generator[subprocess.Popen[bytes], None, None]:
+    """Run a program in a process group of its own, and end the group.  log: gets what it prints."""
     with log.open("ab") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **options)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
     try:
         yield process
     finally:
-        process.terminate()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait(_PATIENCE_SECONDS)
 
 

@@ -13,8 +13,9 @@ import pytest
 
 from docs import state_diagram
 from mailrecv import cli
+from mailrecv.config import DEBUG_FLAGS
 from mailrecv.config.directives import DIRECTIVES
-from mailrecv.config.model import DEBUG_FLAGS, Config
+from mailrecv.config.model import Config
 from mailrecv.config.reader import parse_config
 from mailrecv.journal import catalogue
 from mailrecv.journal.log import open_journal

@@ -90,6 +90,15 @@ def test_whatever_goes_wrong_the_file_is_cut_back(path: Path, error: BaseExcepti
     assert path.read_bytes() == b"before"
 
 
+@pytest.mark.parametrize("nuls", [1, 4095, 4096, 4097, 100_000])
+@pytest.mark.parametrize("before", [b"", b"a\0b", b"a" * 4096])
+def test_nuls_at_the_end_are_cut_off(path: Path, before: bytes, nuls: int) -> None:
+    """What a crash has left where data was not written yet is no part of the file."""
+    path.write_bytes(before + bytes(nuls))
+    append(path, b"x")
+    assert path.read_bytes() == before + b"x"
+
+
 def test_the_limit_of_file_sizes(path: Path) -> None:
     """A file that may grow no further (RLIMIT_FSIZE) is cut back to where it ended."""
     path.write_bytes(b"before")

@@ -96,7 +96,7 @@ def test_quoting(line: bytes, written: bytes) -> None:
         (b"text\nFrom me@", b"text\nFrom me@\n\n"),
         (b"text\r\n", b"text\r\n\n"),
         (b"x", b"x\n\n"),
-        (b"\0\0\0\0", b"\0\0\0\0\n\n"),
+        (b"text\0\n", b"text\0\n\n"),
     ],
 )
 def test_a_torn_tail_is_closed_off(path: Path, tail: bytes, closed: bytes) -> None:

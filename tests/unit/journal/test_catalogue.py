@@ -10,7 +10,7 @@ from string import Formatter
 import pytest
 
 import mailrecv
-from mailrecv.config.model import DEBUG_FLAGS
+from mailrecv.config import DEBUG_FLAGS
 from mailrecv.journal import catalogue
 from mailrecv.journal.catalogue import CATALOGUE, OWN_FACTS, SESSION_FACTS, Entry
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import structlog
+from structlog.types import EventDict
 
-from mailrecv.config.model import DEBUG_FLAGS
+from mailrecv.config import DEBUG_FLAGS
 from mailrecv.journal import catalogue, processors, sinks
 from mailrecv.journal.catalogue import CATALOGUE, Entry
 from mailrecv.journal.log import open_journal
@@ -20,7 +21,7 @@ from mailrecv.reply import Reply
 FORGED = "x [9.9.9.9]\nPRIORITY=0"
 
 
-def event(entry: Entry = catalogue.REFUSAL, /, **facts: object) -> processors.EventDict:
+def event(entry: Entry = catalogue.REFUSAL, /, **facts: object) -> EventDict:
     """Return an entry as it goes through the processors."""
     return {"event": entry.name, "entry": entry, **facts}
 
