@@ -12,7 +12,7 @@ from mailrecv.delivery.message import Message
 
 _FROM = b"From "
 _BLANK_LINE = b"\n\n"  # after a line's end
-_QUOTABLE = re.compile(rb"(\n>*+)From ")
+_QUOTABLE = re.compile(rb"\n(?=>*+From )")
 _QUOTABLE_AT_START = re.compile(rb">*+From ")
 
 
@@ -40,7 +40,7 @@ def quoted(blocks: Iterable[bytes]) -> Iterator[bytes]:
         if at_line_start and (match := _QUOTABLE_AT_START.match(text)):
             text = text[: match.end() - len(_FROM)] + b">" + text[match.end() - len(_FROM) :]
         if _FROM in text:
-            text = _QUOTABLE.sub(rb"\1>From ", text)
+            text = _QUOTABLE.sub(b"\n>", text)
         held = b""
         for size in range(len(_FROM) - 1, 0, -1):
             if text.endswith(_FROM[:size]) and _is_line_start(text[:-size], at_line_start):

@@ -6,6 +6,7 @@ behind and memory stays flat.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from io import BytesIO
@@ -25,9 +26,9 @@ class Spool:
     def write(self, octets: bytes) -> None:
         """Add mail data. Raises OSError when the temporary file cannot be written."""
         if self.size <= MEMORY_OCTETS < self.size + len(octets):
-            octets = self._in_memory() + octets
-            self._file = temporary_file()
-            self.size = 0
+            memory, self._file = self._file, temporary_file()
+            memory.seek(0)
+            write_all(self._file, memory.read())
         write_all(self._file, octets)
         self.size += len(octets)
 
@@ -37,10 +38,6 @@ class Spool:
         while block := self._file.read(BLOCK_OCTETS):
             yield block
 
-    def _in_memory(self) -> bytes:
-        self._file.seek(0)
-        return self._file.read()
-
     def close(self) -> None:
         """Forget the mail data."""
         self._file.close()
@@ -48,9 +45,16 @@ class Spool:
 
 def temporary_file() -> IO[bytes]:
     """Return a new file without a name, in TMPDIR or else /var/tmp: /tmp may well be memory. Raises OSError."""
-    import tempfile  # only large messages and commands need it
+    directory = os.environ.get("TMPDIR") or "/var/tmp"  # noqa: S108 - nameless
+    try:
+        fd = os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        import tempfile  # takes as long as to write some megabytes; only a few file systems need it
 
-    return tempfile.TemporaryFile(dir=os.environ.get("TMPDIR") or "/var/tmp", buffering=0)  # noqa: S108 - nameless
+        return tempfile.TemporaryFile(dir=directory, buffering=0)
+    return os.fdopen(fd, "r+b", buffering=0)
 
 
 def write_all(file: IO[bytes], octets: bytes) -> None:

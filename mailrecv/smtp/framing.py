@@ -80,6 +80,9 @@ class MailDataReader:
     The data is read as if a line end stood before it, so that a dot on its first line is a leading dot too; the LF that
     comes of it is dropped again.
 
+    Nearly every block is plain: each CR in it belongs to a line end, and no line begins with a dot. One search tells,
+    and then it is enough to drop the CRs, which takes a seventh of the time of replacing CRLF by LF.
+
     octets: the mail data read so far, as it came over the wire, without what may still turn out to be its end.
     """
 
@@ -92,61 +95,58 @@ class MailDataReader:
     def feed(self, octets: bytes) -> tuple[bytes, bytes | None]:
         """Return the mail data decoded so far, and what follows its end, or None while the end has not come."""
         octets = self._held + octets
-        found = self._decoder.find_end(octets)
-        if found is None:
-            keep = len(octets) - self._decoder.unsettled(octets)
+        plain = self._decoder.UNUSUAL.search(octets) is None
+        end = None if plain else self._decoder.END.search(octets)
+        if end is None:
+            held = self._decoder.UNSETTLED.search(octets, max(0, len(octets) - _MOST_UNSETTLED))
+            keep = held.start() if held else len(octets)
             self._held = octets[keep:]
             raw, rest = octets[:keep], None
         else:
             self._held = b""
-            raw, rest = octets[: found[0]], octets[found[1] :]
+            raw, rest = octets[: end.end(1)], octets[end.end() :]
         self.octets += len(raw)
-        text = self._decoder.decode(raw)
+        text = raw.replace(b"\r", b"") if plain else self._decoder.decode(raw)
         if self._at_start and text:
             self._at_start = False
             text = text[1:]
         return text, rest
 
 
+_MOST_UNSETTLED = len(b"\r\n.\r")  # octets that may be the beginning of the end
+
+
 class _CRLF:
-    """Mail data of a mail server, on whole blocks: two replacements and a search, no line is ever looked at."""
+    """Mail data of a mail server.
 
-    END = b"\r\n.\r\n"
+    UNUSUAL: a CR that belongs to no line end, or a leading dot, which the end begins with too.  END: of the data; its
+    last line end is the first group.  UNSETTLED: what waits for the octets that follow; no CR is ever the last of raw
+    data, so none that a CR of UNUSUAL is followed by is missed.
+    """
+
+    # These begin with an octet that is searched for at the speed of memory.
+    UNUSUAL = re.compile(rb"\r(?:[^\n]|\n\.)")
+    END = re.compile(rb"(\r\n)\.\r\n")
+    UNSETTLED = re.compile(rb"\r(?:\n(?:\.\r?)?)?\Z")
+    _LONE_CR = re.compile(rb"\r(?!\n)")
 
     @classmethod
-    def find_end(cls, octets: bytes) -> tuple[int, int] | None:
-        """Return where the data ends (its last line end included) and where the next command begins."""
-        at = octets.find(cls.END)
-        return None if at < 0 else (at + 2, at + len(cls.END))
-
-    @classmethod
-    def unsettled(cls, octets: bytes) -> int:
-        """Return how many octets at the end may be the beginning of END: they wait for what follows."""
-        return next((size for size in range(len(cls.END) - 1, 0, -1) if octets.endswith(cls.END[:size])), 0)
-
-    @staticmethod
-    def decode(octets: bytes) -> bytes:
+    def decode(cls, octets: bytes) -> bytes:
+        """Decode a block that need not be plain."""
         # The order matters: with the line ends replaced first, the dot in b"\n." after a bare LF would be lost.
-        return octets.replace(b"\r\n.", b"\r\n").replace(b"\r\n", b"\n")
+        octets = octets.replace(b"\r\n.", b"\r\n")
+        return octets.replace(b"\r\n", b"\n") if cls._LONE_CR.search(octets) else octets.replace(b"\r", b"")
 
 
 class _LF:
     """Mail data typed by a person: the same, with LF or CRLF as the line end."""
 
-    _END = re.compile(rb"(\r?\n)\.\r?\n")
-    _UNSETTLED = re.compile(rb"(?:\r?\n(?:\.\r?)?|\r)\Z")
+    UNUSUAL = re.compile(rb"\r[^\n]|\n\.")
+    END = re.compile(rb"(\r?\n)\.\r?\n")
+    UNSETTLED = re.compile(rb"(?:\r?\n(?:\.\r?)?|\r)\Z")
     _LINE_START = re.compile(rb"\r?\n\.?")
 
     @classmethod
-    def find_end(cls, octets: bytes) -> tuple[int, int] | None:
-        match = cls._END.search(octets)
-        return match and (match.end(1), match.end())
-
-    @classmethod
-    def unsettled(cls, octets: bytes) -> int:
-        match = cls._UNSETTLED.search(octets, max(0, len(octets) - 4))
-        return len(match[0]) if match else 0
-
-    @classmethod
     def decode(cls, octets: bytes) -> bytes:
+        """Decode a block that need not be plain."""
         return cls._LINE_START.sub(b"\n", octets)
