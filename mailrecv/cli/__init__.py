@@ -1,7 +1,6 @@
 """The command line: arguments in, one of the ways to run out.
 
-A session comes here only when its command line is wrong: `mailrecv.__main__` starts it otherwise, without any of this.
-The first thing that happens to one that does is that the client's socket is taken off the standard streams. Until then
+The first thing that happens to a session is that the client's socket is taken off the standard streams. Until then
 nothing of weight is imported, since an import that fails prints.
 """
 
@@ -9,31 +8,39 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mailrecv.cli.arguments import is_for_a_person
 from mailrecv.server.activation import ActivationError, take_socket
 from mailrecv.server.refusal import turn_away
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
 
-def run(arguments: Sequence[str]) -> int:
+    from mailrecv.server.head_start import HeadStart
+
+
+def run(
+    arguments: Sequence[str], session_options: Mapping[str, Any] | None = None, head_start: HeadStart | None = None
+) -> int:
     """Run the program and return its exit status, one of sysexits.h, or 1 for a session without QUIT.
 
-    arguments: of the command line, without the program's name.
+    arguments: of the command line, without the program's name.  session_options: the same by name, if they are nothing
+    but options of a session.  head_start: what was done for it already.
     """
-    serves = not is_for_a_person(arguments)
+    serves = session_options is not None or not is_for_a_person(arguments)
     given = None
     try:
         if serves:
             given = take_socket()
-        from mailrecv.cli.parser import parse
-
-        options = parse(arguments)
-        if serves:
+            options = session_options if session_options is not None else vars(_parsed(arguments))
             from mailrecv.server.start import serve
 
-            return serve(given, options.config, options.debug, options.logfile)
-        status: int = options.run(options)
+            return serve(given, options["config"], options["debug"], options["logfile"], head_start)
+        wanted = _parsed(arguments)
+        status: int = wanted.run(wanted)
         return status
     except SystemExit as end:  # argparse: --help, or a usage error
         if end.code and given is not None:
@@ -47,6 +54,12 @@ def run(arguments: Sequence[str]) -> int:
         if serves:
             turn_away(given)
         return os.EX_SOFTWARE
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    from mailrecv.cli.parser import parse
+
+    return parse(arguments)
 
 
 def report(error: Exception) -> None:

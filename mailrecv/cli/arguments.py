@@ -23,17 +23,3 @@ def is_for_a_person(arguments: Sequence[str]) -> bool:
         elif word in _QUESTIONS:
             return True
     return False
-
-
-def session_options(arguments: Sequence[str]) -> dict[str, str] | None:
-    """Return the options of a command line that starts a session, by letter; or None for any other command line."""
-    options = {}
-    words = iter(arguments)
-    for word in words:
-        if word[:2] not in _OPTIONS_WITH_VALUE:
-            return None
-        value = word[2:] or next(words, None)
-        if value is None:
-            return None
-        options[word[1]] = value
-    return options

@@ -10,8 +10,8 @@ from typing import NoReturn
 
 from mailrecv import __version__
 from mailrecv.cli import check, listen
+from mailrecv.config import DEBUG_FLAGS, DEFAULT_PATH
 from mailrecv.config.directives import parse_debug_flags
-from mailrecv.config.model import DEBUG_FLAGS, DEFAULT_PATH
 
 
 class _Parser(argparse.ArgumentParser):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mailrecv.config.model import DEBUG_FLAGS, METHODS, ClientPattern, Config, Deliver, ErrorRule
+from mailrecv.config import DEBUG_FLAGS
+from mailrecv.config.model import METHODS, ClientPattern, Config, Deliver, ErrorRule
 from mailrecv.config.words import WordFault, Words
 from mailrecv.limits import Limit, Limits, Switch
 from mailrecv.values import Value

@@ -13,8 +13,6 @@ from mailrecv.policy.patterns import Pattern
 from mailrecv.reply import Reply
 from mailrecv.values import Value
 
-DEFAULT_PATH = "/etc/mailrecv.conf"
-DEBUG_FLAGS = "acfFhlrsw+"
 SYSLOG = "syslog"  # the word for the system's log in `logfile`
 METHODS = ("append", "maildir", "pipe")
 
@@ -51,8 +49,9 @@ class ErrorRule(Value):
 class Config(Value):
     """What the configuration file says; lists are in file order.
 
-    path: of the file.  domain: None stands for the host's own name.  debug: characters of DEBUG_FLAGS.
-    logfile: SYSLOG or a path.  deliver: by address in lower case.  directives: every directive as read, for the log.
+    path: of the file.  domain: None stands for the host's own name.  debug: characters of `config.DEBUG_FLAGS`.
+    logfile: SYSLOG or a path.  deliver: by address in lower case.  directives: every directive as read, for the
+    log; none when the configuration was compiled.  identity: of the file that was read, as `compiled.identity` has it.
     """
 
     path: str
@@ -68,3 +67,4 @@ class Config(Value):
     errors: tuple[ErrorRule, ...] = ()
     limits: Limits = Limits()
     directives: tuple[tuple[int, str], ...] = ()
+    identity: tuple[int, ...] = ()

@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterable
 
+from mailrecv.config.compiled import identity
 from mailrecv.config.directives import DIRECTIVES, Draft
 from mailrecv.config.faults import ConfigError, Fault
 from mailrecv.config.model import Config
@@ -24,6 +25,13 @@ def read_config(path: str) -> Config:
 
     path: of the file. Raises ConfigError with all its faults, or with one when it cannot be read at all.
     """
+    before = _identity(path)  # should the file change while it is read, this is not the new one's
+    octets, known = read_file(path)
+    return parse_config(octets, path, known).replace(identity=before)
+
+
+def read_file(path: str) -> tuple[bytes, tuple[Fault, ...]]:
+    """Return the octets of a file, and the fault that strangers can change it, if they can. Raises ConfigError."""
     try:
         with open(path, "rb") as file:
             risk = _risk(os.fstat(file.fileno()))
@@ -31,7 +39,7 @@ def read_config(path: str) -> Config:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError([Fault(path, 0, 0, f"cannot be read: {reason}")]) from None
-    return parse_config(octets, path, [Fault(path, 0, 0, risk)] if risk else ())
+    return octets, (Fault(path, 0, 0, risk),) if risk else ()
 
 
 def parse_config(octets: bytes, path: str, known: Iterable[Fault] = ()) -> Config:
@@ -41,8 +49,7 @@ def parse_config(octets: bytes, path: str, known: Iterable[Fault] = ()) -> Confi
     """
     draft = Draft()
     faults = list(known)
-    lines = octets.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    sources = [line.removesuffix(b"\r").decode("utf-8", "surrogateescape") for line in lines]
+    sources = split_lines(octets)
     for number, source in enumerate(sources, 1):
         try:
             _read_line(draft, source, number)
@@ -54,6 +61,19 @@ def parse_config(octets: bytes, path: str, known: Iterable[Fault] = ()) -> Confi
     if faults:
         raise ConfigError(sorted(faults, key=lambda fault: (fault.line, fault.column)))
     return draft.finish(path)
+
+
+def _identity(path: str) -> tuple[int, ...]:
+    try:
+        return identity(os.stat(path))
+    except (OSError, ValueError):
+        return ()  # reading it will tell
+
+
+def split_lines(octets: bytes) -> list[str]:
+    """Return the lines of a file; octets that are not UTF-8 stand as surrogates."""
+    lines = octets.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    return [line.removesuffix(b"\r").decode("utf-8", "surrogateescape") for line in lines]
 
 
 def _risk(status: os.stat_result) -> str | None:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
-
-import structlog
 
 from mailrecv.journal import catalogue, processors, sinks
+from mailrecv.journal.bound_logger import BoundLoggerBase
 from mailrecv.journal.catalogue import Entry
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-class Journal(structlog.BoundLoggerBase):
+
+class Journal(BoundLoggerBase):
     """Records entries of the catalogue; `bind` gives one that adds facts to every entry."""
 
     def record(self, entry: Entry, **facts: object) -> None:
@@ -41,6 +43,8 @@ def open_journal(logfile: str = "syslog", flags: str = "", *, loghex: bool = Tru
 
 def _system_journal(flags: str, *, loghex: bool) -> Journal:
     if _is_terminal():
+        import structlog.dev  # slow to import, but then a person waits
+
         render = (processors.for_terminal, structlog.dev.ConsoleRenderer(colors=True), processors.end_line)
         return _journal(sinks.Stream(), *render, flags=flags, loghex=loghex, brackets=False)
     if os.path.exists(sinks.JOURNALD_SOCKET):
@@ -59,8 +63,7 @@ def _journal(sink: object, *render: Any, flags: str, loghex: bool, brackets: boo
     """Return a journal that ends in a sink.  render: the steps that make what the sink takes."""
     make_safe = processors.MakeSafe(loghex=loghex, brackets=brackets)
     steps = [processors.Select(flags), make_safe, processors.describe, *render]
-    journal: Journal = structlog.wrap_logger(sink, processors=steps, wrapper_class=Journal, context_class=dict).bind()
-    return journal
+    return Journal(sink, steps, {})
 
 
 def _is_terminal() -> bool:

@@ -8,16 +8,19 @@ from __future__ import annotations
 import os
 import time
 from syslog import LOG_CRIT, LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING
-from typing import Any
 
-import structlog
-
+from mailrecv.journal.bound_logger import DropEvent
 from mailrecv.journal.catalogue import OWN_FACTS, Entry
 from mailrecv.journal.escape import shown
 from mailrecv.journal.sinks import IDENTIFIER
 from mailrecv.reply import Reply
 
-EventDict = structlog.types.EventDict
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from structlog.types import EventDict
+
 _LEVELS = {
     LOG_CRIT: "critical",
     LOG_ERR: "error",
@@ -37,7 +40,7 @@ class Select:
     def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
         flag = event["entry"].flag
         if flag and flag not in self._flags and "a" not in self._flags:
-            raise structlog.DropEvent
+            raise DropEvent
         return event
 
 

@@ -19,7 +19,10 @@ class Journald:
     """systemd's journal, by its native protocol."""
 
     def __init__(self) -> None:
-        from systemd.journal import sendv  # costs more than the other sinks together
+        try:
+            from systemd._journal import sendv  # where systemd.journal has it from, at a tenth of the cost
+        except ImportError:
+            from systemd.journal import sendv
 
         self._sendv = sendv
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from enum import Enum
 
-import pcre2
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MATCH_LIMIT = 20_000  # PCRE2 match() calls; interpreted, these take about a millisecond
 _PREFIX = b"(*LIMIT_MATCH=%d)" % MATCH_LIMIT  # one that a pattern sets itself replaces it
@@ -36,23 +38,22 @@ class PatternFault(Exception):
 class Pattern:
     """One regular expression.
 
-    text: as the configuration has it. Raises PatternFault when PCRE2 refuses it.
+    text: as the configuration has it.  checked: PCRE2 has taken it before, so that there is no need to compile it
+    before it is searched for. Raises PatternFault when PCRE2 refuses it.
     """
 
     __slots__ = ("_compiled", "text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, checked: bool = False) -> None:
         self.text = text
-        octets = text.encode("utf-8", "surrogateescape")
-        try:
-            self._compiled = pcre2.compile(_PREFIX + octets, pcre2.IGNORECASE, jit=False)
-        except pcre2.PatternError as error:
-            before = octets[: max(0, error.pos - len(_PREFIX))]
-            message = str(error.msg).partition("; ")[2] or str(error.msg)
-            raise PatternFault(message, len(before.decode("utf-8", "replace"))) from None
+        self._compiled = None if checked else _compile(text)
 
     def search(self, subject: str) -> Verdict:
         """Say whether the pattern is found anywhere in `subject`; CANNOT_TELL when that takes too much work."""
+        import pcre2
+
+        if self._compiled is None:
+            self._compiled = _compile(self.text)
         try:
             found = self._compiled.search(subject.encode("utf-8", "surrogateescape"))
         except pcre2.LibraryError:  # the match limit; or a pattern that asks for UTF met octets that are none
@@ -61,3 +62,15 @@ class Pattern:
 
     def __repr__(self) -> str:
         return f"Pattern({self.text!r})"
+
+
+def _compile(text: str) -> Any:
+    import pcre2  # a session that needs no pattern does without
+
+    octets = text.encode("utf-8", "surrogateescape")
+    try:
+        return pcre2.compile(_PREFIX + octets, pcre2.IGNORECASE, jit=False)
+    except pcre2.PatternError as error:
+        before = octets[: max(0, error.pos - len(_PREFIX))]
+        message = str(error.msg).partition("; ")[2] or str(error.msg)
+        raise PatternFault(message, len(before.decode("utf-8", "replace"))) from None

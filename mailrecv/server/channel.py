@@ -56,9 +56,10 @@ class Stop:
 
 
 class Channel(ABC):
-    """A connection to a client.  stop: ends every wait."""
+    """A connection to a client.  stop: ends every wait.  sent: what the client has been sent of what is sent first."""
 
-    def __init__(self, in_fd: int, out_fd: int, stop: Stop) -> None:
+    def __init__(self, in_fd: int, out_fd: int, stop: Stop, sent: bytes = b"") -> None:
+        self._sent = sent
         self._in_fd = in_fd
         self._out_fd = out_fd
         self._stop = stop
@@ -78,7 +79,8 @@ class Channel(ABC):
         A deadline in the past still lets out what goes without a wait. What could not be sent comes first the next
         time, so that no reply begins in the middle of another.
         """
-        self._unsent += octets
+        self._unsent += octets.removeprefix(self._sent)
+        self._sent = b""
         while self._unsent:
             try:
                 self._unsent = self._unsent[self._write(self._unsent) :]
@@ -114,8 +116,8 @@ class Channel(ABC):
 class SocketChannel(Channel):
     """A connected stream socket."""
 
-    def __init__(self, connection: socket.socket, stop: Stop) -> None:
-        super().__init__(connection.fileno(), connection.fileno(), stop)
+    def __init__(self, connection: socket.socket, stop: Stop, sent: bytes = b"") -> None:
+        super().__init__(connection.fileno(), connection.fileno(), stop, sent)
         self._connection = connection
 
     def close(self) -> None:

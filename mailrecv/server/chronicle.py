@@ -6,7 +6,6 @@ It only records; nothing it does changes what happens.
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Iterable
 
 from mailrecv.client import Client
@@ -170,6 +169,8 @@ class Chronicle:
 
 def record_exception(journal: Journal, error: BaseException) -> None:
     """Record an exception and its traceback, an entry for each line of it."""
+    import traceback  # slow to import, and rarely needed
+
     journal.record(catalogue.INTERNAL_ERROR, error=repr(error))
     for part in traceback.format_exception(error):
         for line in part.rstrip("\n").split("\n"):

@@ -13,12 +13,17 @@ from mailrecv.reply import Reply
 from mailrecv.server.activation import is_listening
 
 
+def not_available() -> Reply:
+    """Return what every client is told while this server cannot work at all."""
+    return Reply(421, f"{os.uname().nodename} Service not available, try again later")
+
+
 def turn_away(given: socket.socket | None) -> None:
     """Tell a client that waits on what the program was started with to come again.
 
     given: a connected socket; a listening or a closed one, where nobody waits; or None for standard input and output.
     """
-    reply = Reply(421, f"{os.uname().nodename} Service not available, try again later")
+    reply = not_available()
     if given is None:
         with suppress(OSError):
             os.write(1, reply.octets())

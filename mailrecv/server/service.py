@@ -35,10 +35,11 @@ class Service(Value):
     journal: Journal
     stop: Stop
 
-    def serve_connection(self, connection: socket.socket, began: float) -> bool:
+    def serve_connection(self, connection: socket.socket, began: float, sent: bytes = b"") -> bool:
         """Serve the client of a connected socket, and close it. Return True when the client said QUIT.
 
-        began: since when the client has been waiting, on the monotonic clock.
+        began: since when the client has been waiting, on the monotonic clock.  sent: what it has been sent
+        of the greeting.
         """
         deadline = self._deadline(began)
         try:
@@ -47,7 +48,7 @@ class Service(Value):
             connection.close()
             return False
         client = _local_client() if address is None else Client(address, deadline=deadline)
-        return self._session(SocketChannel(connection, self.stop), client, deadline).run()
+        return self._session(SocketChannel(connection, self.stop, sent), client, deadline).run()
 
     def serve_standard_streams(self, began: float) -> bool:
         """Serve whoever is at standard input and output. Return True when they said QUIT.  began: as above."""

@@ -35,6 +35,16 @@ GOING_DOWN = Reply(421, "The server is going down, try again later")
 _LAST_WORD_SECONDS = 0.5  # how long a reply that ends the session may wait to be taken
 
 
+def greeting(domain: str) -> Reply:
+    """Return what a client that may connect is told first.  domain: what this server calls itself."""
+    return Reply(220, f"{domain} SMTP (RFC 822) mailrecv")
+
+
+def hello(domain: str, client: Client) -> Reply:
+    """Return the answer to HELO: who both sides are.  domain: as above."""
+    return Reply(250, f"{domain} Hello {client.shown_name} [{client.address}]")
+
+
 class _OutOfTime(Exception):
     """A time limit has passed."""
 
@@ -198,13 +208,13 @@ class Session:
         finally:
             self._chronicle.connected(self._client)
         self._chronicle.decision(decision)
-        self._answer(decision.reply or Reply(220, f"{self._domain} SMTP (RFC 822) mailrecv"), line=decision.line)
+        self._answer(decision.reply or greeting(self._domain), line=decision.line)
 
     def _introduce(self, name: str) -> None:
         self._drop_transaction()
         self._helo = name
         self._chronicle.introduced(name)
-        self._answer(Reply(250, f"{self._domain} Hello {self._client.shown_name} [{self._client.address}]"))
+        self._answer(hello(self._domain, self._client))
 
     def _route(self, line: bytes, recipient: str) -> None:
         decision = self._decide(lambda: recipients.route(self._config, self._client, recipient))

@@ -1,0 +1,66 @@
+"""The configuration that the program starts with: compiled or read, and with the command line's options."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from mailrecv.config.compiled import Compiled
+from mailrecv.config.model import SYSLOG, Config
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mailrecv.config.faults import ConfigError
+
+MAX_FAULTS_LOGGED = 100  # of a configuration; `mailrecv check` shows them all
+
+
+def read(path: str, debug: str | None, compiled: Compiled | None = None) -> Config:
+    """Return what a configuration says.
+
+    path: of the file.  debug: the debug flags of the command line, or None.  compiled: its compiled form, if there is
+    one; some flags ask for more than that knows. Raises ConfigError.
+    """
+    if compiled is not None:
+        from mailrecv.config import compiler
+
+        with suppress(OSError, ValueError, EOFError, TypeError, KeyError):  # cut off, or not of our making
+            if compiler.suffices(debug or ""):
+                return compiler.load(compiled)
+    from mailrecv.config.reader import read_config  # with all that it takes to understand the file
+
+    return read_config(path)
+
+
+def with_options(config: Config, debug: str | None, logfile: str | None) -> Config:
+    """Return a configuration with what the command line wants instead, where that is not None."""
+    if debug is not None:
+        config = config.replace(debug=debug)
+    if logfile is not None:
+        config = config.replace(logfile=logfile)
+    return config
+
+
+def compile_for_others(config: Config, greeting: bytes | None) -> None:
+    """Compile a configuration that had to be read, if that is possible: the next session starts sooner.
+
+    config: as `read` returned it.  greeting: what clients may be told at once, or None.
+    """
+    if config.directives:  # a compiled one has none
+        from mailrecv.config import compiler
+
+        with suppress(OSError):
+            if compiler.is_settled(config) and compiler.suffices(config.debug):
+                compiler.store(config, greeting)
+
+
+def log_faults(error: ConfigError, debug: str | None, logfile: str | None) -> None:
+    """Put the faults of a configuration into the log that the command line names, or else the system's."""
+    from mailrecv.journal import catalogue
+    from mailrecv.journal.log import open_journal
+
+    journal = open_journal(logfile or SYSLOG, "" if debug in (None, "-") else debug or "")
+    for fault in error.faults[:MAX_FAULTS_LOGGED]:
+        journal.record(catalogue.CONFIG_FAULT, text=str(fault))
+    if len(error.faults) > MAX_FAULTS_LOGGED:
+        more = f"{len(error.faults) - MAX_FAULTS_LOGGED} more faults, run mailrecv check to see them"
+        journal.record(catalogue.CONFIG_FAULT, text=more)

@@ -1,0 +1,63 @@
+"""Greets a client before the rest of the program is imported, which takes several times as long as to start Python.
+
+That is possible where the greeting depends on nothing but the configuration and the client's address: somebody on this
+machine, or no check of names, and no `allow` line. The session later decides for itself, of course, and would still
+turn the client away. This module runs while standard output may be the client, so it prints nothing and imports next
+to nothing; whatever fails here, there just is no head start.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mailrecv.config.compiled import Compiled, open_compiled
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mailrecv.config.model import Config
+
+_FIRST_FD_OF_SYSTEMD = 3  # sd_listen_fds(3): SD_LISTEN_FDS_START
+_LOOPBACK = ("127.", "::ffff:127.")
+
+
+class HeadStart:
+    """What is done already.  compiled: the configuration, if it was compiled.  sent: what the client was sent."""
+
+    def __init__(self, compiled: Compiled | None = None, sent: bytes = b"") -> None:
+        self.compiled = compiled
+        self.sent = sent
+
+
+def take_head_start(config_path: str) -> HeadStart:
+    """Open the compiled configuration, if there is one, and greet the client if that is all it takes."""
+    compiled = None
+    try:
+        compiled = open_compiled(config_path)
+        if compiled is not None and (octets := compiled.summary["greeting"]):
+            fd = _FIRST_FD_OF_SYSTEMD if os.environ.get("LISTEN_PID") == str(os.getpid()) else 0
+            if _is_client(fd, checks_name=compiled.summary["fcrdns_check"]):
+                return HeadStart(compiled, octets[: os.write(fd, octets)])
+    except Exception:  # noqa: BLE001, S110 - the session will meet whatever it is, and knows how to tell it
+        pass
+    return HeadStart(compiled)
+
+
+def early_greeting(config: Config) -> bytes | None:
+    """Return what clients may be greeted with at once, or None if it takes more than the configuration to know."""
+    from mailrecv.server.session import greeting
+
+    return None if config.domain is None or config.allow else greeting(config.domain).octets()
+
+
+def _is_client(fd: int, *, checks_name: bool) -> bool:
+    """Say whether a descriptor is a connection of somebody whose name need not be asked for."""
+    import _socket  # what `socket` is made of; all of that would take a quarter of the time that there is
+
+    connection = _socket.socket(fileno=fd)
+    try:
+        peer = connection.getpeername()  # raises OSError for a listening socket, and for what is none
+        address = peer[0] if isinstance(peer, tuple) else ""
+        here = connection.family == _socket.AF_UNIX or address == "::1" or address.startswith(_LOOPBACK)
+        return connection.type == _socket.SOCK_STREAM and (here or not checks_name)
+    finally:
+        connection.detach()
