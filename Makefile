@@ -35,10 +35,14 @@ TEST_NEEDS := \
 	'command -v systemd-analyze && command -v systemd-socket-activate => systemd' \
 	'command -v xinetd => xinetd' \
 	'nc -h 2>&1 | grep OpenBSD => netcat-openbsd'
+BENCH_NEEDS := \
+	'command -v findmnt && command -v unshare => mount util-linux' \
+	'command -v systemd-socket-activate => systemd' \
+	'command -v xargs => findutils'
 DEB_NEEDS := \
 	'dpkg-checkbuilddeps packaging/debian/control => build-essential debhelper dh-python libpcre2-dev python3-dev'
 
-.PHONY: help venv run test test-system test-tools faults fuzz soak bench-connections lint docs deb clean
+.PHONY: help venv run test test-system test-tools faults fuzz soak bench lint docs deb clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -66,17 +70,20 @@ test-system: venv test-tools deb ## check the package in booted Debians of all r
 	$(BIN)/pytest -m $(WHICH) tests/system
 
 faults: venv test-tools ## fail every system call of a session, kill it at each, cut the power; takes half an hour
-	nice $(BIN)/pytest -m long tests/faults
+	nice $(BIN)/pytest tests/faults
 
 fuzz: venv ## feed the protocol and the configuration anything, for ten minutes (FUZZ_SECONDS=60 for less)
 	$(BIN)/pip install -q -c .ci/constraints.txt --no-build-isolation -e '.[fuzz]'
 	nice $(BIN)/python -m tests.fuzz.run $(FUZZ_SECONDS)
 
 soak: venv test-tools ## deliver thousands of messages at the same time, while others meddle; takes half an hour
-	nice $(BIN)/pytest -m long tests/soak
+	nice $(BIN)/pytest tests/soak
 
-bench-connections: venv test-tools deb ## measure the installed service, as root: connections per second, and their cost
-	$(BIN)/python -m tests.bench.connections
+bench: venv $(if $(SYSTEMD),test-tools deb) ## measure speed beside aiosmtpd's and Postfix's into docs/performance.md, as root (QUICK=1 tries it)
+	@.ci/system-packages $(BENCH_NEEDS)
+	$(BIN)/pip install -q -c .ci/constraints.txt --no-build-isolation -e '.[bench]'
+	$(BIN)/python -m tests.bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick --into var/bench) \
+		$(if $(FULL),--full) $(if $(SYSTEMD),--systemd)
 
 test-tools: ## install the programs that the tests talk to
 	@.ci/system-packages $(TEST_NEEDS)

@@ -21,7 +21,7 @@ from mailrecv.delivery.spool import MEMORY_OCTETS, temporary_file, write_all
 MAX_OUTPUT_OCTETS = 16_384  # of a command that go to the log; the rest is read and thrown away
 MAX_OUTPUT_LINES = 200  # of these octets, since each line is an entry of the log
 _KILL_SECONDS = 1.5  # how long a killed command may take to end; one that hangs in the kernel may never
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # where commands are looked for
 
 # sysexits.h, and which of them Postfix's pipe(8) takes for temporary. 126 and 127 are the shell's words for a command
 # that it cannot start: something for the administrator to mend, not a reason to send the mail back.
@@ -112,7 +112,7 @@ def _environment(message: Message, recipient: str) -> dict[bytes, bytes]:
     except KeyError:
         home = "/"
     environment = {
-        "PATH": _PATH,
+        "PATH": PATH,
         "HOME": home,
         "LANG": os.environ.get("LANG", "C.UTF-8"),
         "SENDER": message.sender,

@@ -93,10 +93,11 @@ def _deliver(message: Message, destination: Destination, deadline: float) -> Out
             case method:
                 raise ValueError(f"no such method: {method}")
     except OSError as error:
-        return Outcome(Status.TEMPORARY, _reason(error), timed_out=isinstance(error, TimeoutError))
+        return Outcome(Status.TEMPORARY, reason(error), timed_out=isinstance(error, TimeoutError))
     return Outcome(Status.DELIVERED)
 
 
-def _reason(error: OSError) -> str:
+def reason(error: OSError) -> str:
+    """Return why a delivery failed, and what it failed at."""
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}"
