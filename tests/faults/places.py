@@ -61,14 +61,18 @@ class Place:
         if self.earlier:
             folder.joinpath("mbox").write_bytes(entry_of(EARLIER))
 
-    def find(self, folder: Path, mail: Container[bytes] = MAIL) -> Found:
+    def find(self, folder: Path, mail: Container[bytes] = MAIL, *, padded: bool = False) -> Found:
         """Return all that was delivered; fail when the message that was there before is not as it was.
 
-        mail: the data of the messages that were sent.
+        mail: the data of the messages that were sent.  padded: NULs may follow the last message of an mbox.
         """
         mboxes = [path for path in (folder / "mbox", folder / "dead") if path.exists()]
         assert not any(re.search(rb"[^\n]\nFrom ", path.read_bytes()) for path in mboxes)
-        copies = [copy for path in mboxes for copy in messages_in(path)]
+        copies = []
+        for found_in in map(messages_in, mboxes):
+            copies += found_in
+            if padded and found_in and copies[-1].endswith(b"\0"):
+                copies[-1] = copies[-1].rstrip(b"\0").removesuffix(b"\n")  # which ends the entry, not the copy
         if self.earlier:
             assert copies.pop(0) == copy_of(EARLIER)
         copies += [path.read_bytes() for path in folder.glob("home/box/new/*")]
