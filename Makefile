@@ -94,7 +94,7 @@ lint: venv ## check style, format and types
 	$(BIN)/mypy
 
 docs: venv ## renew the state diagram in README.md
-	$(BIN)/python docs/state_diagram.py
+	$(BIN)/python -m docs.state_diagram
 
 deb: venv ## build the Debian package, for Debian 12 and later, into ./dist
 	@.ci/system-packages $(DEB_NEEDS)

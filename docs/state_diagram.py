@@ -1,7 +1,7 @@
 """Draws the state diagram of the protocol machine, as Mermaid, and keeps the copy in README.md current.
 
-    python docs/state_diagram.py            writes the diagram between the markers in README.md
-    python docs/state_diagram.py --check    exits with 1 if the diagram there is not the one that would be written
+    python -m docs.state_diagram            writes the diagram into its section of README.md
+    python -m docs.state_diagram --check    exits with 1 if the diagram there is not the one that would be written
 
 It is drawn from the state table alone. Two things keep it readable: a command that leaves its state as it is stands in
 the state's box, and one that does the same in every state between commands stands in a sentence below the diagram.
@@ -9,19 +9,16 @@ the state's box, and one that does the same in every state between commands stan
 
 from __future__ import annotations
 
-import re
 import sys
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from docs.figures import with_sections
 from mailrecv.smtp.states import TRANSITIONS, TYPED, State, Verb
 
 README = Path(__file__).parents[1] / "README.md"
-_BEGIN = "<!-- state diagram: written by docs/state_diagram.py -->"
-_END = "<!-- end of the state diagram -->"
-_BLOCK = re.compile(f"{re.escape(_BEGIN)}\n.*?{re.escape(_END)}", re.DOTALL)
 
 _NOT_TYPED = {Verb.OPEN: "connection", Verb.END: "end of mail data"}
 _BETWEEN_COMMANDS = [state for state in State if any((state, verb) in TRANSITIONS for verb in TYPED.values())]
@@ -67,12 +64,8 @@ def _effect_between_commands(verb: Verb) -> str:
 
 
 def with_current_diagram(text: str) -> str:
-    """Return the text of README.md with the diagram between its markers replaced. Raises ValueError without them."""
-    block = f"{_BEGIN}\n{state_diagram()}\n{_END}"
-    text, found = _BLOCK.subn(lambda _: block, text)
-    if found != 1:
-        raise ValueError(f"{README.name} should have the markers of the diagram once, it has them {found} times")
-    return text
+    """Return the text of README.md with the diagram in its section replaced. Raises ValueError without that section."""
+    return with_sections(text, {"states": state_diagram()})
 
 
 def _names(verbs: Iterable[Verb]) -> list[str]:

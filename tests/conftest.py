@@ -3,18 +3,28 @@
 A test that needs root, or a program, says so with a marker and is skipped where it is missing. With CI set in the
 environment a skip is a failure: nobody reads the reasons there, and a check that was not made must not look passed.
 
-What tests tell as figures is printed at the end.
+What tests tell as figures is printed at the end, and with `--figures FILE` kept in a file, too.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
-from tests.support.figures import Figures
+from tests.support.figures import Figures, keep
+
+_FIGURES = pytest.StashKey[Figures]()
+_BEGAN = time.monotonic()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for the figures."""
+    parser.addoption("--figures", type=Path, metavar="FILE", help="keep the figures of this run in a file, too")
 
 
 def pytest_configure() -> None:
@@ -42,9 +52,6 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
-_FIGURES = pytest.StashKey[Figures]()
-
-
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Figures:
     """What a test tells its figures to."""
@@ -52,8 +59,14 @@ def figure(request: pytest.FixtureRequest) -> Figures:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the figures."""
-    if lines := config.stash.get(_FIGURES, Figures()).lines:
+    """Print the figures, and keep them if that was asked for."""
+    figures = config.stash.get(_FIGURES, Figures())
+    if figures.lines:
         terminalreporter.section("figures")
-        for line in lines:
+        for line in figures.lines:
             terminalreporter.line(line)
+    if file := config.getoption("--figures"):
+        kinds = ("passed", "skipped", "failed", "error")
+        counts = [(len(terminalreporter.stats.get(kind, [])), kind) for kind in kinds]
+        outcome = ", ".join(f"{count} {kind}" for count, kind in counts if count)
+        keep(file, figures.told, figures.totals, seconds=time.monotonic() - _BEGAN, outcome=outcome)

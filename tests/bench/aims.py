@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from docs.figures import Table
 from tests.bench import large, rates, start
 from tests.bench.aiosmtpd_server import Aiosmtpd
 from tests.bench.growth import Costs
@@ -11,7 +12,7 @@ from tests.bench.large import Transfers
 from tests.bench.mailrecv_server import PerConnection, Resident
 from tests.bench.postfix_server import Postfix
 from tests.bench.rates import Rates
-from tests.bench.report import Chapter, Table, shown
+from tests.bench.report import Chapter, shown
 from tests.bench.start import Starts
 
 

@@ -12,13 +12,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
+from docs.figures import Table
 from tests.bench import conversation, rates
 from tests.bench.addresses import DOMAIN, SENDER
 from tests.bench.conversation import SHORT_MAIL, Conversation
 from tests.bench.mailrecv_server import Mailrecv, PerConnection, Resident
 from tests.bench.measuring import Figures, Spread, in_rounds, say
 from tests.bench.plan import Plan
-from tests.bench.report import Chapter, Chart, Table, cell, shown
+from tests.bench.report import Chapter, Chart, cell, shown
 
 CPU = "CPU ms"
 WAYS: tuple[type[Mailrecv], ...] = (PerConnection, Resident)

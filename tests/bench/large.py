@@ -7,13 +7,14 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from docs.figures import Table
 from tests.bench import conversation
 from tests.bench.aiosmtpd_server import Aiosmtpd
 from tests.bench.mailrecv_server import PerConnection, Resident
 from tests.bench.measuring import Figures, Spread, in_rounds
 from tests.bench.plan import Plan
 from tests.bench.postfix_server import Postfix
-from tests.bench.report import Chapter, Chart, Table, cell
+from tests.bench.report import Chapter, Chart, cell
 from tests.bench.server import DISK, MEMORY, Server
 
 SPEED = "MB per second"

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from docs.figures import Table
 from tests.bench import smtp_source, systemd_server
 from tests.bench.aiosmtpd_server import Aiosmtpd
 from tests.bench.cgroup import Cgroup
@@ -19,7 +20,7 @@ from tests.bench.mailrecv_server import PerConnection, Resident
 from tests.bench.measuring import Figures, Spread, in_rounds
 from tests.bench.plan import Plan
 from tests.bench.postfix_server import Postfix
-from tests.bench.report import Chapter, Chart, Table, cell
+from tests.bench.report import Chapter, Chart, cell
 
 RATE = "connections per second"
 DELIVERED = "messages delivered per second"

@@ -1,14 +1,9 @@
-"""Tables and charts: figures into the marked sections of docs/performance.md, and into SVG files beside it.
-
-A section is what stands between `<!-- figures: NAME -->` and `<!-- end of figures -->`. The prose around them is
-written by hand; nothing here touches it.
-"""
+"""Charts, and the chapters that they belong to: into the sections of docs/performance.md, and SVG files beside it."""
 
 from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +11,12 @@ from pathlib import Path
 import pygal
 from pygal.style import Style
 
+from docs.figures import Table, with_sections
 from tests.bench.measuring import Spread
 
 CHARTS = "performance"  # the folder, beside the document
 _LINES_SIZE = (480, 330)
 _BARS_SIZE = (800, 400)
-_SECTION = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 _COLORS = {  # the same in all charts
     "mailrecv, per connection": "#1b4f72",
     "mailrecv, resident": "#5dade2",
@@ -50,19 +45,6 @@ _STYLE = {
     "value_font_size": 11,
     "opacity": 1,
 }
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows below a heading, each of as many cells."""
-
-    heading: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-    def markdown(self) -> str:
-        """Return it as Markdown: the first column to the left, the others to the right."""
-        rule = ["---", *("---:" for _ in self.heading[1:])]
-        return "\n".join("| " + " | ".join(row) + " |" for row in [self.heading, rule, *self.rows])
 
 
 @dataclass(frozen=True)
@@ -131,22 +113,14 @@ class Chapter:
 
 def write(document: Path, chapters: Sequence[Chapter]) -> None:
     """Put chapters into sections of a document, and draw their charts. Raises ValueError for a missing section."""
-    text = with_chapters(document.read_text(encoding="utf-8"), chapters)
+    sections = {chapter.name: chapter.markdown() for chapter in chapters}
+    text = with_sections(document.read_text(encoding="utf-8"), sections)
     folder = document.parent / CHARTS
     folder.mkdir(exist_ok=True)
     for chapter in chapters:
         for chart in chapter.charts:
             chart.draw(folder)
     document.write_text(text, encoding="utf-8")
-
-
-def with_chapters(text: str, chapters: Sequence[Chapter]) -> str:
-    """Return the text of a document with the sections of these chapters replaced. Raises ValueError as above."""
-    new = {chapter.name: chapter.markdown() for chapter in chapters}
-    found = {name for _, name, _ in _SECTION.findall(text)}
-    if missing := new.keys() - found:
-        raise ValueError(f"no section of the document is for {', '.join(sorted(missing))}")
-    return _SECTION.sub(lambda old: f"{old[1]}{new[old[2]]}\n{old[3]}" if old[2] in new else old[0], text)
 
 
 def _colors(names: Iterable[str]) -> tuple[str, ...]:

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from docs.figures import Table
 from tests.bench import one_process
 from tests.bench.conversation import SHORT_MAIL, Conversation
 from tests.bench.mailrecv_server import write_config
 from tests.bench.measuring import Figures, Spread, in_rounds
 from tests.bench.plan import Plan
-from tests.bench.report import Chapter, Chart, Table, cell, shown
+from tests.bench.report import Chapter, Chart, cell, shown
 from tests.bench.server import DISK
 
 BARE = "`python3 -I -S -c pass`"  # its CPU time is P

@@ -1,8 +1,13 @@
-"""What the tests have counted and measured: printed at the end of a run, whatever pytest captures."""
+"""What a run has counted and measured: printed at its end, and kept in a file for documents to quote."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.support import circumstances
 
 
 class Figures:
@@ -21,6 +26,33 @@ class Figures:
         self._sums[what] += number
 
     @property
+    def told(self) -> Sequence[str]:
+        """All that was told, in order."""
+        return self._told
+
+    @property
+    def totals(self) -> Mapping[str, str]:
+        """The sums, as they are shown."""
+        return {what: f"{number:,}" for what, number in sorted(self._sums.items())}
+
+    @property
     def lines(self) -> list[str]:
         """All that was told, then the sums."""
-        return [*self._told, *(f"in all: {number:,} {what}" for what, number in sorted(self._sums.items()))]
+        return [*self._told, *(f"in all: {number} {what}" for what, number in self.totals.items())]
+
+
+def keep(file: Path, told: Sequence[str], totals: Mapping[str, str], *, seconds: float, outcome: str) -> None:
+    """Keep the figures of a run, and what they were measured on, in a file that documents are made of.
+
+    told: lines.  totals: figures by what they are of.  seconds: that the run took.  outcome: what came of it, in a few
+    words; it should say so when something failed.
+    """
+    record = {
+        **circumstances.of_now(),
+        "seconds": round(seconds),
+        "outcome": outcome,
+        "told": list(told),
+        "totals": dict(totals),
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -12,6 +12,7 @@ from syslog import LOG_CRIT, LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNI
 import pytest
 
 from docs import state_diagram
+from docs.figures import with_sections
 from mailrecv import cli
 from mailrecv.config import DEBUG_FLAGS
 from mailrecv.config.directives import DIRECTIVES
@@ -81,6 +82,14 @@ def test_a_stale_state_diagram_is_found_and_renewed(tmp_path: Path, monkeypatch:
         state_diagram.main(["--check"])
     assert end.value.code == 0
     assert stale.read_text(encoding="utf-8") == README
+
+
+def test_only_the_named_sections_are_written() -> None:
+    """Prose and other sections stay as they are, and a section that the document does not have is a mistake."""
+    text = "A\n<!-- figures: one -->\nold\n<!-- end of figures -->\nB\n<!-- figures: two -->\n<!-- end of figures -->\n"
+    assert with_sections(text, {"one": r"\1 new"}) == text.replace("old", r"\1 new")
+    with pytest.raises(ValueError, match="the section three once, it has it 0 times"):
+        with_sections(text, {"one": "new", "three": "new"})
 
 
 @pytest.mark.parametrize("text", CONFIGS.values(), ids=CONFIGS.keys())
