@@ -5,7 +5,7 @@ The compiled form lies in a cache directory and is made from the file by the fir
 times, and the same program. Because it says which commands are run, it must belong to root or to the user who reads it,
 like the file itself.
 
-    MAGIC, the lengths of two parts
+    MAGIC, the lengths of the first two parts and of the whole file
     summary: what a session wants to know first, and which file this was made from
     rules: patterns and replies, in the order of the file
     table: where each bucket of addresses begins, and where the last one ends
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 CACHE_DIRECTORY = "/var/cache/mailrecv"
 MAGIC = f"mailrecv {__version__} configuration, Python {sys.hexversion:08x}\n".encode()
 LENGTH_OCTETS = 8  # of each number before the summary and in the table
+HEAD_OCTETS = len(MAGIC) + 3 * LENGTH_OCTETS
 
 
 class Compiled:
@@ -103,15 +104,16 @@ def _open(name: str, path: str, status: os.stat_result) -> Compiled | None:
     except OSError:
         return None
     try:
-        start = len(MAGIC) + 2 * LENGTH_OCTETS
+        found = os.fstat(fd)
         head = os.pread(fd, 4096, 0)
-        if _is_trustworthy(os.fstat(fd)) and head.startswith(MAGIC) and len(head) >= start:
-            summary_octets, rules_octets = numbers(head[len(MAGIC) : start])
-            if len(head) < start + summary_octets:
-                head = os.pread(fd, start + summary_octets, 0)
-            summary = _part(head[start : start + summary_octets])
-            if summary["path"] == os.path.abspath(path) and summary["identity"] == identity(status):
-                rules_at = start + summary_octets
+        if _is_trustworthy(found) and head.startswith(MAGIC) and len(head) >= HEAD_OCTETS:
+            summary_octets, rules_octets, whole_octets = numbers(head[len(MAGIC) : HEAD_OCTETS])
+            rules_at = HEAD_OCTETS + summary_octets
+            if len(head) < rules_at:
+                head = os.pread(fd, rules_at, 0)
+            summary = _part(head[HEAD_OCTETS:rules_at])
+            is_of_file = summary["path"] == os.path.abspath(path) and summary["identity"] == identity(status)
+            if is_of_file and found.st_size == whole_octets:
                 return Compiled(fd, summary, rules_at, rules_at + rules_octets)
     except BaseException:
         os.close(fd)

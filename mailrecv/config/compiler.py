@@ -8,7 +8,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 
-from mailrecv.config.compiled import LENGTH_OCTETS, MAGIC, Compiled, cache_directories, name_in
+from mailrecv.config.compiled import HEAD_OCTETS, LENGTH_OCTETS, MAGIC, Compiled, cache_directories, name_in
 from mailrecv.config.model import ClientPattern, Config, Deliver, ErrorRule
 from mailrecv.limits import Limit, Limits, Switch
 from mailrecv.policy.patterns import Pattern
@@ -77,14 +77,13 @@ def compiled_form(config: Config, greeting: bytes | None) -> bytes:
     for address, lines in config.deliver.items():
         buckets[_bucket_of(address, count)][address] = [line.values() for line in lines]
     parts = [marshal.dumps(summary), marshal.dumps(rules), *map(marshal.dumps, buckets)]
-    at = len(MAGIC) + 2 * LENGTH_OCTETS + len(parts[0]) + len(parts[1]) + (count + 1) * LENGTH_OCTETS
+    at = HEAD_OCTETS + len(parts[0]) + len(parts[1]) + (count + 1) * LENGTH_OCTETS
     table = [at]
     for part in parts[2:]:
         at += len(part)
         table.append(at)
-    return b"".join(
-        [MAGIC, _number(len(parts[0])), _number(len(parts[1])), *parts[:2], *map(_number, table), *parts[2:]]
-    )
+    lengths = (len(parts[0]), len(parts[1]), at)
+    return b"".join([MAGIC, *map(_number, lengths), *parts[:2], *map(_number, table), *parts[2:]])
 
 
 def load(compiled: Compiled) -> Config:

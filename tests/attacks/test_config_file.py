@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import grp
 import os
-import pwd
 import re
 import shutil
 import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,25 +20,13 @@ import pytest
 from mailrecv.config.faults import ConfigError
 from mailrecv.config.reader import read_config
 from tests.clients.servers import ENVIRONMENT, PROGRAM, Starter
+from tests.support.users import running_as
 
 pytestmark = pytest.mark.needs_root
 
 BY_EVERYBODY = "may be changed by everybody, and can run commands (chmod o-w mends that)"
 BY_GROUP = "may be changed by its group, and can run commands (chmod g-w mends that)"
 BY_OWNER = "belongs to {}, neither to root nor to the user who reads it, and can run commands"
-
-
-@contextmanager
-def running_as(user: str) -> Iterator[None]:
-    """Be another user for a while."""
-    account = pwd.getpwnam(user)
-    os.setegid(account.pw_gid)
-    os.seteuid(account.pw_uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
 
 
 @pytest.fixture

@@ -37,7 +37,12 @@ from tests.support.machine import (
     split_replies,
     typed,
 )
-from tests.support.oracle import assert_each_command_is_answered, assert_read_or_faulty, valid_events
+from tests.support.oracle import (
+    assert_each_command_is_answered,
+    assert_read_or_faulty,
+    assert_same_when_compiled,
+    valid_events,
+)
 
 Target = Callable[[bytes], None]
 
@@ -124,9 +129,12 @@ def cut(octets: bytes, seed: int) -> Iterator[bytes]:
 
 
 def config(octets: bytes) -> None:
-    """Read a configuration: it is read, or has faults; what was read can be asked about any client and recipient."""
+    """Read a configuration: it is read, or has faults; what was read can be asked about any client and recipient, and
+    compiled without a difference.
+    """
     read = assert_read_or_faulty(octets)
     if read is not None:
+        assert_same_when_compiled(read)
         for who in (client(), client("2001:db8::7", "mail.google.com"), client(temporary=True)):
             admit(read, who)
             for recipient in ("status@mydomain.com", "a" * 300 + "\udcff@b", *list(read.deliver)[:3]):

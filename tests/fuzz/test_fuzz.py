@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mailrecv.config import compiler
 from mailrecv.config.words import WordFault
 from mailrecv.reply import Reply
 from mailrecv.smtp import Receiver
@@ -98,6 +99,13 @@ def test_a_split_that_matters_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_wrong_place_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault that points beside its line fails."""
     monkeypatch.setattr(WordFault, "__init__", lambda self, column, width, text: fault_at(self, 1000))
+    assert_found("config")
+
+
+def test_a_rule_lost_in_compiling_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiled configuration that says less than the file fails."""
+    load = compiler.load
+    monkeypatch.setattr(compiler, "load", lambda compiled: load(compiled).replace(errors=()))
     assert_found("config")
 
 

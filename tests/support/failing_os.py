@@ -1,4 +1,4 @@
-"""System calls that fail when told to, for the one module that touches mailboxes on disk."""
+"""System calls that fail when told to, for a module that is given this in place of `os`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mailrecv.delivery import durable
 
 _CALLS = {
     **{name: getattr(os, name) for name in ("open", "close", "stat", "fstat", "pread", "write", "fsync", "ftruncate")},
-    **{name: getattr(os, name) for name in ("rename", "unlink", "mkdir")},
+    **{name: getattr(os, name) for name in ("rename", "unlink", "mkdir", "makedirs", "fchmod", "fchown")},
     "flock": fcntl.flock,
     "fcntl": fcntl.fcntl,
 }
@@ -54,7 +54,7 @@ class FailingOs:
 
 @contextmanager
 def failing(system: FailingOs) -> Iterator[None]:
-    """Let the deliveries in the body meet this system."""
+    """Let the deliveries in the body meet this system: one module alone touches mailboxes on disk."""
     with mock.patch.object(durable, "os", system), mock.patch.object(durable, "fcntl", system):
         yield
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 from itertools import pairwise
+from pathlib import Path
+from unittest import mock
 
+from mailrecv.config import compiler
+from mailrecv.config.compiled import identity, name_in, open_compiled
 from mailrecv.config.faults import ConfigError
 from mailrecv.config.model import Config
 from mailrecv.config.reader import parse_config
@@ -13,6 +19,7 @@ from mailrecv.smtp.framing import Framing
 from tests.support.configs import PATH
 from tests.support.machine import Run
 
+_MEMORY = "/dev/shm"  # noqa: S108 - a folder of its own there
 LINE_ENDS = {Framing.CRLF: re.compile(rb"\r\n"), Framing.LF: re.compile(rb"\r?\n")}
 
 
@@ -90,3 +97,31 @@ def assert_read_or_faulty(octets: bytes) -> Config | None:
             assert place == str(fault)
             assert set(carets.strip()) <= set("^~")
         return None
+
+
+def assert_same_when_compiled(read: Config) -> None:
+    """Check that a session that finds a configuration compiled knows all that it would have read."""
+    with tempfile.TemporaryDirectory(dir=_MEMORY) as folder, mock.patch.dict(os.environ, CACHE_DIRECTORY=folder):
+        file = Path(folder, PATH)
+        file.touch()
+        path = str(file)
+        known = read.replace(path=path, identity=identity(file.stat()), directives=())
+        Path(name_in(folder, path)).write_bytes(compiler.compiled_form(known, b"220 Hello\r\n"))
+        Path(name_in(folder, path)).chmod(0o600)
+        compiled = open_compiled(path)
+        assert compiled is not None
+        try:
+            assert compiled.summary["greeting"] == b"220 Hello\r\n"
+            assert_equal(compiler.load(compiled), known)
+        finally:
+            compiled.close()
+
+
+def assert_equal(one: Config, other: Config) -> None:
+    """Check that two configurations say the same."""
+    assert len(one.deliver) == len(other.deliver)
+    for address, lines in other.deliver.items():
+        assert one.deliver[address] == lines
+    assert "\n" not in one.deliver
+    ones, others = (repr(config.replace(deliver={}, groups=dict(config.groups))) for config in (one, other))
+    assert ones == others
