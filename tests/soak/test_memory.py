@@ -1,20 +1,19 @@
 """Memory and descriptors: however much mail comes, and however large it is, the resident server needs no more of them.
 
-Each test has a short form, and a long one for `make soak`.
+What all its processes hold together counts. Each test has a short form, and a long one for `make soak`.
 """
 
 from __future__ import annotations
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from tests.clients.servers import Server, Starter, wait_until
 from tests.support.figures import Figures
 from tests.support.machine import typed
-from tests.support.process import Holding, forget_peak, holding
+from tests.support.process import Holding, forget_peak, holding, open_files
 
 long = (pytest.mark.long, pytest.mark.timeout(3600))
 
@@ -24,7 +23,7 @@ SESSIONS_BEFORE = 20  # until all that is needed is in memory
 RECIPIENTS = ("me", "list", "pipe")
 SMALL, LARGE = b"x" * 500 + b"\r\n", b"x" * 70 + b"\r\n"  # the second as often as makes it go to the disk
 LARGE_LINES = 20_000
-GROWTH_MEGABYTES = 4
+GROWTH_MEGABYTES = 4  # of each process
 
 
 def session(server: Server, number: int) -> None:
@@ -44,9 +43,20 @@ def session(server: Server, number: int) -> None:
         assert sum(reply.startswith("250 OK ") for reply in client.rest()) == MESSAGES_PER_SESSION
 
 
-def settled(server: Server) -> Holding:
-    """Return what the server holds when its sessions have ended."""
-    wait_until(lambda: holding(server.process.pid).threads == 1, "the sessions to end")
+def nameless_files(server: Server) -> list[str]:
+    """Return the files without a name that the server has open: large mail that is coming in."""
+    return [file for file in open_files(server.process.pid) if file.endswith(" (deleted)")]
+
+
+def sockets(server: Server) -> int:
+    """Return how many sockets the server has open."""
+    return sum(file.startswith("socket:") for file in open_files(server.process.pid))
+
+
+def settled(server: Server, sessions: int, sockets_before: int) -> Holding:
+    """Return what the server holds when this many sessions have ended."""
+    wait_until(lambda: server.site.log.count("connection closed (") == sessions, "the sessions to end")
+    wait_until(lambda: sockets(server) == sockets_before, "the connections to be closed")
     return holding(server.process.pid)
 
 
@@ -54,26 +64,22 @@ def settled(server: Server) -> Holding:
 def test_many_messages(start: Starter, figure: Figures, messages: int) -> None:
     """After very many messages of all kinds the server holds as much memory and as many descriptors as after few."""
     server = start.server("listen", "debug -", "limit.smtp_failcmds 1000")
+    idle = sockets(server)
     with ThreadPoolExecutor(CLIENTS) as clients:
         list(clients.map(session, [server] * SESSIONS_BEFORE, range(SESSIONS_BEFORE)))
-        before = settled(server)
+        before = settled(server, SESSIONS_BEFORE, idle)
         forget_peak(server.process.pid)
         sessions = range(SESSIONS_BEFORE, SESSIONS_BEFORE + messages // MESSAGES_PER_SESSION)
         list(clients.map(session, [server] * len(sessions), sessions))
-        after = settled(server)
+        after = settled(server, sessions.stop, idle)
     figure(
         f"{messages} messages: {before.megabytes:.1f} MB resident before, {after.megabytes:.1f} MB after them,"
-        f" {after.peak_megabytes:.1f} MB at most; {before.descriptors} descriptors before, {after.descriptors} after"
+        f" {after.peak_megabytes:.1f} MB at most; {before.descriptors} descriptors before, {after.descriptors} after;"
+        f" processes: {after.processes}"
     )
     figure.add(messages, "messages taken by one server")
-    assert after.descriptors == before.descriptors
-    assert after.megabytes < before.megabytes + GROWTH_MEGABYTES
-
-
-def open_nameless_files(server: Server) -> list[str]:
-    """Return the files without a name that the server has open."""
-    links = [str(link.readlink()) for link in Path(f"/proc/{server.process.pid}/fd").iterdir()]
-    return [link for link in links if link.endswith(" (deleted)")]
+    assert (after.descriptors, after.processes) == (before.descriptors, before.processes)
+    assert after.megabytes < before.megabytes + GROWTH_MEGABYTES * after.processes
 
 
 @pytest.mark.parametrize("megabytes", [100, pytest.param(1000, marks=long)])
@@ -85,12 +91,12 @@ def test_one_huge_message(start: Starter, figure: Figures, megabytes: int) -> No
         client.envelope("me")
         for _ in range(23):  # just below the limit: this is kept
             client.send(block)
-        wait_until(lambda: open_nameless_files(server), "the message on the disk")
+        wait_until(lambda: nameless_files(server), "the message on the disk")
         before = holding(server.process.pid)
         forget_peak(server.process.pid)
         for _ in range(megabytes - 23):
             client.send(block)
-        wait_until(lambda: not open_nameless_files(server), "the message to be dropped")
+        wait_until(lambda: not nameless_files(server), "the message to be dropped")
         assert client.ask(".") == "552 Message too large"
         peak = holding(server.process.pid).peak_megabytes
         client.send(typed("MAIL FROM:<me@client>", "RCPT TO:<me@mydomain.com>", "DATA", "Hello", ".", "QUIT"))
