@@ -8,7 +8,8 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.traced import Told
+from tests.faults.traced import CACHE, Told
+from tests.support.configs import compile_config
 from tests.support.delivery import a_message, copy_of, entry_of, messages_in
 
 EARLIER = a_message(b"Subject: earlier\n\nIt was there before.\n")
@@ -43,7 +44,7 @@ class Place:
     """A configuration and what is there before.
 
     rules: directives.  recipients: of each message.  messages: what is sent.  made: folders that are there.  earlier:
-    there is an mbox with a message in it.
+    there is an mbox with a message in it.  compiled: an earlier session has compiled the configuration.
     """
 
     rules: str
@@ -51,11 +52,15 @@ class Place:
     messages: tuple[bytes, ...] = (FIRST, SECOND)
     made: tuple[str, ...] = ()
     earlier: bool = False
+    compiled: bool = False
 
     def prepare(self, folder: Path) -> None:
         """Put into an empty folder what is to be there."""
         rules = self.rules.format(folder=folder)
-        folder.joinpath("mailrecv.conf").write_text(f"domain mydomain.com\nlogfile {folder}/log\n{_LIMITS}{rules}\n")
+        config = folder / "mailrecv.conf"
+        config.write_text(f"domain mydomain.com\nlogfile {folder}/log\n{_LIMITS}{rules}\n")
+        if self.compiled:
+            compile_config(config, folder / CACHE)
         for path in self.made:
             folder.joinpath(path).mkdir(parents=True)
         if self.earlier:
@@ -104,6 +109,7 @@ _LOST = "deliver rcpt_to lost@mydomain.com append {folder}/missing/mbox\ndeadlet
 PLACES = {
     "mbox": Place(_APPEND, earlier=True),
     "new mbox": Place(_APPEND),
+    "mbox, compiled configuration": Place(_APPEND, earlier=True, compiled=True),
     "Maildir": Place(_MAILDIR, made=("home/box/new", "home/box/cur", "home/box/tmp")),
     "new Maildir": Place(_MAILDIR),
     "command": Place(_PIPE),
@@ -111,3 +117,4 @@ PLACES = {
     "large mail for an mbox": Place(_APPEND, messages=(LARGE,), earlier=True),
     "large mail for a command": Place(_PIPE, messages=(LARGE,)),
 }
+FROM_START = ("mbox", "mbox, compiled configuration")  # where also the start of the program is tried

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.ledger import Ledger
-from tests.faults.places import PLACES, Place
+from tests.faults.places import FROM_START, PLACES, Place
 from tests.faults.traced import Injection, Told, hold_session
 from tests.support.figures import Figures
 
@@ -65,13 +65,14 @@ def test_any_call_fails(tmp_path: Path, place: str, figure: Figures) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_any_call_fails_from_the_start(tmp_path: Path, figure: Figures) -> None:
+@pytest.mark.parametrize("where", FROM_START)
+def test_any_call_fails_from_the_start(tmp_path: Path, where: str, figure: Figures) -> None:
     """Whichever call fails, those included that start the program."""
-    place = PLACES["mbox"]
+    place = PLACES[where]
     names = names_of_calls(place, tmp_path / "undisturbed", from_start=True)
     faults = [(name, ERRORS.get(name, ("EIO",))[0]) for name in names]
     count = suffer_all(place, tmp_path, faults, from_start=True)
-    figure(f"the whole process: {count} faults survived, in {len(names)} kinds of system calls")
+    figure(f"{where}, the whole process: {count} faults survived, in {len(names)} kinds of system calls")
     figure.add(count, "failed system calls survived")
 
 

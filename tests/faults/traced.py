@@ -18,6 +18,9 @@ from tests.support.machine import typed
 DURABILITY = "openat,write,ftruncate,fsync,fdatasync,sync,rename,mkdir,unlink,sendto"
 PATIENCE_SECONDS = 20.0
 
+CACHE = "cache"  # the folder for compiled configurations
+
+_ALWAYS_THE_SAME = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
 _STRACE = ("strace", "-f", "-y", "-s400")
 _ATTACHED = b" attached\n"
 _CALL = re.compile(r"(?P<pid>\d+) +(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>.*)")
@@ -124,7 +127,7 @@ def hold_session(
                 stdout=there.fileno(),
                 stderr=errors,
                 cwd=folder,
-                env={**ENVIRONMENT, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
+                env={**ENVIRONMENT, "CACHE_DIRECTORY": str(folder / CACHE), **_ALWAYS_THE_SAME},
             )
         ended_later.enter_context(session)
         ended_later.callback(session.kill)

@@ -1,13 +1,18 @@
-"""Configurations written in a test, and clients that need no DNS."""
+"""Configurations written in a test, or compiled by one, and clients that need no DNS."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
 from mailrecv.client import Client, Lookup
+from mailrecv.config.compiled import name_in
+from mailrecv.config.compiler import compiled_form
 from mailrecv.config.faults import ConfigError, Fault
 from mailrecv.config.model import Config
-from mailrecv.config.reader import parse_config
+from mailrecv.config.reader import parse_config, read_config
+from mailrecv.server.head_start import early_greeting
 
 PATH = "mailrecv.conf"
 
@@ -29,6 +34,15 @@ def the_fault(line: str) -> Fault:
     (fault,) = faults(line)
     assert (fault.path, fault.line, fault.source) == (PATH, 1, line)
     return fault
+
+
+def compile_config(path: Path, cache: Path) -> None:
+    """Compile a configuration, at once, for sessions whose cache directory is this one."""
+    read = read_config(str(path))
+    cache.mkdir(exist_ok=True)
+    compiled = Path(name_in(str(cache), str(path)))
+    compiled.write_bytes(compiled_form(read, early_greeting(read)))
+    compiled.chmod(0o600)
 
 
 def client(address: str = "192.0.2.7", name: str | None = None, *, temporary: bool = False) -> Client:
