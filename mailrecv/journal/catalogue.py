@@ -3,6 +3,10 @@
 An entry with a flag is recorded only when the `debug` directive has that flag (or `a`, all). `message` is filled in
 with the facts of the entry and of its session; in journald each fact is a field too, MAILRECV_ and its name in
 capitals. The MESSAGE_ID of an entry never changes once it was released.
+
+The priority says who has to know. LOG_WARNING and above: a person; of what a client can cause alone, only a message
+that is too large is there. LOG_NOTICE: what was refused. LOG_INFO: one line for each copy that was delivered.
+LOG_DEBUG: all that is around it, recorded but out of the way.
 """
 
 from __future__ import annotations
@@ -35,13 +39,13 @@ class Entry(Value):
 
 CONNECTION = Entry(
     "connection",
-    LOG_INFO,
+    LOG_DEBUG,
     "61e4412f3ff84a1087dbd323bc00046a",
     "SMTP connection from remote host {client_name} [{client_address}]",
 )
 DISCONNECTION = Entry(
     "disconnection",
-    LOG_INFO,
+    LOG_DEBUG,
     "b56bc07aecb34760ba0061fb3208d837",
     "connection closed ({cause}): {commands} commands, {messages} "
     "messages, {recipients} recipients, {refusals} refusals, {seconds} seconds",

@@ -227,8 +227,8 @@ def test_syslog(start: Starter, tmp_path: Path) -> None:
     lines = log_of_a_session(start, tmp_path / "log", device, "-", sent)
     shown = [re.sub(r"^(<\d+>)\w{3} [ \d]\d [\d:]{8} (mailrecv)\[\d+\]", r"\1\2", line.decode()) for line in lines]
     assert [line.removesuffix("\0") for line in shown[:-1]] == [
-        "<22>mailrecv: SMTP connection from remote host unknown [127.0.0.1]",
+        "<23>mailrecv: SMTP connection from remote host unknown [127.0.0.1]",
         "<21>mailrecv: ERROR: 501 Control characters in the host name",
         "<21>mailrecv: ERROR: 503 Say HELO first",
     ]
-    assert shown[-1].startswith("<22>mailrecv: connection closed (quit): 4 commands")
+    assert shown[-1].startswith("<23>mailrecv: connection closed (quit): 4 commands")
