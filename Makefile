@@ -24,7 +24,9 @@ TEST_NEEDS := \
 	'command -v dnsmasq => dnsmasq-base' \
 	'command -v fail2ban-regex => fail2ban' \
 	'command -v formail => procmail' \
+	'command -v groff && command -v man => groff-base man-db' \
 	'command -v ip => iproute2' \
+	'command -v mandoc => mandoc' \
 	'command -v mkfs.ext4 => e2fsprogs' \
 	'command -v msmtp => msmtp' \
 	'command -v mutt => mutt' \
@@ -35,6 +37,8 @@ TEST_NEEDS := \
 	'command -v systemd-analyze && command -v systemd-socket-activate => systemd' \
 	'command -v xinetd => xinetd' \
 	'nc -h 2>&1 | grep OpenBSD => netcat-openbsd'
+DOCS_NEEDS := \
+	'command -v mandoc => mandoc'
 BENCH_NEEDS := \
 	'command -v findmnt && command -v unshare => mount util-linux' \
 	'command -v systemd-socket-activate => systemd' \
@@ -93,8 +97,10 @@ lint: venv ## check style, format and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-docs: venv ## renew the state diagram in README.md
+docs: venv ## renew the state diagram in README.md, and from docs/man/ the pages that a forge shows
+	@.ci/system-packages $(DOCS_NEEDS)
 	$(BIN)/python -m docs.state_diagram
+	$(BIN)/python -m docs.manual
 
 deb: venv ## build the Debian package, for Debian 12 and later, into ./dist
 	@.ci/system-packages $(DEB_NEEDS)

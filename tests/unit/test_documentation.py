@@ -1,42 +1,28 @@
-"""What README.md, docs/ and units/ say is so: their examples work, and their tables name what the program has."""
+"""What README.md, docs/ and units/ say is so, and their examples work. The manual pages have tests of their own."""
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from syslog import LOG_CRIT, LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING
 
 import pytest
 
 from docs import state_diagram
 from docs.figures import with_sections
 from mailrecv import cli
-from mailrecv.config import DEBUG_FLAGS
 from mailrecv.config.directives import DIRECTIVES
-from mailrecv.config.model import Config
 from mailrecv.config.reader import parse_config
 from mailrecv.journal import catalogue
 from mailrecv.journal.log import open_journal
-from mailrecv.limits import Limit, Limits
+from mailrecv.limits import Limits
 from mailrecv.reply import Reply
-from mailrecv.smtp.states import TYPED
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 EXAMPLES = ROOT / "docs" / "examples"
 COMMENTED_CONFIG = (ROOT / "docs" / "mailrecv.conf").read_text(encoding="utf-8")
-PRIORITIES = {
-    LOG_CRIT: "crit",
-    LOG_ERR: "err",
-    LOG_WARNING: "warning",
-    LOG_NOTICE: "notice",
-    LOG_INFO: "info",
-    LOG_DEBUG: "debug",
-}
 
 CONFIGS = {
     "docs/mailrecv.conf": COMMENTED_CONFIG,
@@ -44,20 +30,6 @@ CONFIGS = {
     **{f"README.md, block {n}": text for n, text in enumerate(re.findall(r"(?ms)^```conf\n(.*?)^```", README), 1)},
 }
 SHOWN_FILES = dict(re.findall(r"(?ms)^```\w+ file=(\S+)\n(.*?)^```", README))
-
-
-def table(first_heading: str) -> list[list[str]]:
-    """Return the rows of the table in the reference whose first column has this heading."""
-    _, _, rest = REFERENCE.partition(f"\n| {first_heading} |")
-    rows = rest.partition("\n\n")[0].splitlines()[2:]
-    return [[cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
-
-
-def code(cell: str) -> str:
-    """Return what stands in backquotes in a cell that holds nothing else."""
-    match = re.fullmatch(r"`([^`]+)`", cell)
-    assert match, cell
-    return match[1]
 
 
 def uncommented(config: str) -> str:
@@ -139,82 +111,22 @@ def test_the_readme_shows_what_check_prints(
     assert capsys.readouterr().out == output
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/reference.md"])
-def test_links_lead_somewhere(document: str) -> None:
-    """Every link in the documents that is no URL leads to a file there is, and to a heading in it if it names one."""
-    path = ROOT / document
-    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text(encoding="utf-8")):
+def test_links_lead_somewhere() -> None:
+    """Every link in the README that is no URL leads to a file there is, and to a heading in it if it names one."""
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", README):
         target, _, anchor = link.partition("#")
-        file = path.parent / target if target else path
+        file = ROOT / (target or "README.md")
         assert file.exists(), link
         if anchor:
-            headings = re.findall(r"(?m)^#+ (.*)$", file.read_text(encoding="utf-8"))
-            assert anchor in {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            shown = file.read_text(encoding="utf-8")
+            headings = re.findall(r"(?m)^#+ (.*)$", shown)
+            anchors = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor in anchors | set(re.findall(r'\bid="([^"]+)"', shown)), link
 
 
-def test_the_reference_has_the_directives() -> None:
-    """The reference lists each directive, in the form that the program gives it, and no other."""
-    forms = {name: f"{name} {directive.usage}" for name, directive in DIRECTIVES.items()}
-    limits = {code(name) for name, *_ in table("limit")}
-    assert limits == {name for name in DIRECTIVES if name.startswith("limit.")}
-    assert [code(form) for form, *_ in table("directive")] == [
-        form for name, form in forms.items() if name not in limits
-    ]
-
-
-def test_the_reference_has_the_defaults_of_directives() -> None:
-    """The default that the reference gives for a directive is the program's."""
-    config = Config("mailrecv.conf")
-    documented = {code(form).split()[0]: default.strip("`") for form, _, default in table("directive")}
-    assert documented["debug"] == (config.debug or "-")
-    assert documented["logfile"] == config.logfile
-    assert documented["loghex"] == ("on" if config.loghex else "off")
-    assert documented["deadletter_file"] == (config.deadletter_file or "none")
-
-
-@pytest.mark.parametrize("name", Limits.__match_args__)
-def test_the_reference_has_the_defaults_of_limits(name: str) -> None:
-    """The value and the reply that the reference gives for a limit are its defaults."""
-    limit = getattr(Limits(), name)
-    value = str(limit.value) if isinstance(limit, Limit) else {True: "on", False: "off"}[limit.on]
-    [(_, _, *documented)] = [row for row in table("limit") if row[0] == f"`limit.{name}`"]
-    assert documented == [value, str(limit.reply)]
-
-
-@pytest.mark.parametrize("text", [README, REFERENCE], ids=["README.md", "docs/reference.md"])
-def test_no_limit_is_made_up(text: str) -> None:
-    """The documents speak of no limit that does not exist."""
-    assert set(re.findall(r"limit\.[a-z_]+", text)) <= set(DIRECTIVES)
-
-
-def test_the_reference_has_the_debug_flags() -> None:
-    """The reference lists each debug flag, and no other."""
-    assert sorted(code(flag) for flag, _ in table("flag")) == sorted(DEBUG_FLAGS)
-
-
-def test_the_reference_has_the_commands() -> None:
-    """The reference lists each command of the protocol."""
-    listed = " ".join(command for command, _ in table("command"))
-    assert [name for name in TYPED if not re.search(rf"`{name}\b", listed)] == []
-
-
-def test_the_reference_has_the_log_entries() -> None:
-    """The reference lists each log entry with its priority, its flag, its facts and its MESSAGE_ID, and no other."""
-    documented = {
-        code(name): (priority, flag.strip("`"), tuple(re.findall(r"`([^`]+)`", facts)), code(message_id))
-        for name, _, priority, flag, facts, message_id in table("event")
-    }
-    assert documented == {
-        entry.name: (PRIORITIES[entry.priority], entry.flag, entry.facts, entry.message_id)
-        for entry in catalogue.CATALOGUE.values()
-    }
-
-
-def test_the_reference_has_the_exit_statuses() -> None:
-    """The reference lists each exit status that the program names, with 0 and 1, and no other."""
-    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "mailrecv").rglob("*.py"))
-    named = {getattr(os, name) for name in re.findall(r"os\.(EX_[A-Z]+)", sources)}
-    assert {int(status) for status, _ in table("exit status")} == named | {0, 1}
+def test_no_limit_is_made_up() -> None:
+    """The README speaks of no limit that does not exist."""
+    assert set(re.findall(r"limit\.[a-z_]+", README)) <= set(DIRECTIVES)
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7"])

@@ -1,0 +1,367 @@
+"""The manual pages are what their sources say, name all that the program has and nothing else, and their examples work.
+
+The same is seen to for README.md in test_documentation.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from syslog import LOG_CRIT, LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING
+
+import pytest
+
+from docs import manual
+from mailrecv.cli.parser import parser
+from mailrecv.config import DEBUG_FLAGS
+from mailrecv.config.directives import DIRECTIVES
+from mailrecv.config.model import Config
+from mailrecv.config.reader import parse_config
+from mailrecv.journal import catalogue
+from mailrecv.limits import Limit, Limits
+from mailrecv.smtp.states import TYPED
+from tests.support.manual import CONFIG, LOG, PAGES, PROGRAM, Page, text, words
+
+ROOT = Path(__file__).parents[2]
+SOURCES = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "mailrecv").rglob("*.py"))}
+CODE = "".join(SOURCES.values())
+EACH_SOURCE = pytest.mark.parametrize("source", manual.SOURCES, ids=lambda path: str(path.name))
+PRIORITIES = {
+    LOG_CRIT: "crit",
+    LOG_ERR: "err",
+    LOG_WARNING: "warning",
+    LOG_NOTICE: "notice",
+    LOG_INFO: "info",
+    LOG_DEBUG: "debug",
+}
+PROGRAMS_HERE = {"cat", "echo", "grep", "mailrecv", "printf"}  # what an example may run in a test
+
+DISPLAYS = [display for page in PAGES for display in page.displays()]
+CONFIGS = [display for display in DISPLAYS if display.split()[0] in DIRECTIVES]
+SCRIPTS = [display for display in DISPLAYS if display.startswith("#!/bin/sh\n")]
+SHELLS = [display for display in DISPLAYS if re.match(r"[$#] ", display)]
+SESSIONS = [shell for shell in SHELLS if set(re.findall(r"(?m)^[$#] (\S+)", shell)) <= PROGRAMS_HERE]
+TYPED_SESSIONS = [
+    (before, shell)
+    for before, _, shell in zip(DISPLAYS, DISPLAYS[1:], DISPLAYS[2:], strict=False)
+    if shell.startswith("$ nc ")
+]
+
+
+# The sources
+
+
+@pytest.mark.needs_tool("mandoc")
+@EACH_SOURCE
+def test_the_page_is_current(source: Path) -> None:
+    """What a forge shows is what `make docs` writes."""
+    assert manual.written(source).read_text(encoding="utf-8") == manual.page(source)
+
+
+@pytest.mark.needs_tool("mandoc")
+def test_a_stale_page_is_found_and_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--check` fails for a page that is not what its source says, and passes once it was written anew."""
+    monkeypatch.setattr(manual, "DOCS", tmp_path)
+    for source in manual.SOURCES:
+        manual.written(source).write_text("stale", encoding="utf-8")
+    with pytest.raises(SystemExit, match="stale"):
+        manual.main(["--check"])
+    manual.main([])
+    with pytest.raises(SystemExit) as end:
+        manual.main(["--check"])
+    assert end.value.code == 0
+
+
+@pytest.mark.needs_tool("mandoc")
+@EACH_SOURCE
+def test_mandoc_finds_nothing(source: Path) -> None:
+    """`mandoc -T lint` has nothing to say, but that some page it refers to is not installed on this machine."""
+    linted = subprocess.run(["mandoc", "-T", "lint", source], capture_output=True, text=True, check=False)
+    assert [line for line in linted.stdout.splitlines() if "referenced manual not found" not in line] == []
+
+
+@pytest.mark.needs_tool("groff", "man")
+@EACH_SOURCE
+def test_man_shows_the_page(source: Path) -> None:
+    """man(1), which has groff format the page, has nothing to warn of, and shows every section."""
+    command = ["man", "--warnings=w", "--local-file", str(source)]
+    environment = {**os.environ, "MANWIDTH": "100", "LC_ALL": "C.UTF-8"}
+    shown = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert shown.stderr == ""
+    sections = re.findall(r"(?m)^\.Sh (.*)$", source.read_text(encoding="utf-8"))
+    assert re.findall(r"(?m)^[A-Z][A-Z ,.]+$", shown.stdout) == sections
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.path.name))
+def test_links_lead_somewhere(page: Page) -> None:
+    """Every link leads to a page or a heading there is."""
+    for link in page.links():
+        if not link.startswith("https://"):
+            name, _, anchor = link.partition("#")
+            target = Page(name.removesuffix(".md")) if name else page
+            assert not anchor or anchor in target.ids(), link
+
+
+# The program
+
+
+def options(command: argparse.ArgumentParser) -> set[str]:
+    """Return the options of a command line; of two names of one, the longer."""
+    return {max(action.option_strings, key=len) for action in command._actions if action.option_strings}
+
+
+def actions() -> dict[str, argparse.ArgumentParser]:
+    """Return the parser of each action."""
+    (found,) = [action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    return dict(found.choices)
+
+
+def test_options() -> None:
+    """mailrecv(8) describes every option of the program and of its actions, and no other."""
+    described = {option for item in PROGRAM.items("DESCRIPTION") for option in words(item.term, "Fl")}
+    assert described == options(parser()).union(*map(options, actions().values()))
+
+
+def test_actions() -> None:
+    """mailrecv(8) describes every action, and no other."""
+    items = PROGRAM.items("DESCRIPTION")
+    commands = [next(iter(item.term)) for item in items if len(item.term)]
+    assert sorted(text(command) for command in commands if command.get("class") == "Cm") == sorted(actions())
+
+
+def test_synopsis() -> None:
+    """The synopsis shows each action with all of its options, and the session's options without an action."""
+    rows = [row for table in PROGRAM.section("SYNOPSIS").iter("table") for row in table.iter("tr")]
+    shown = {" ".join(words(row[1], "Cm")[:1]): set(words(row[1], "Fl")) for row in rows if row[1][0].text in actions()}
+    assert shown == {name: options(action) - {"--help"} for name, action in actions().items()}
+    assert set(words(rows[0][1], "Fl")) | set(words(rows[-1][1], "Fl")) == options(parser())
+
+
+def test_exit_statuses() -> None:
+    """mailrecv(8) lists each exit status that the program names, with 0 and 1, and no other."""
+    named = {getattr(os, name) for name in re.findall(r"os\.(EX_[A-Z]+)", CODE)}
+    assert {int(text(item.term)) for item in PROGRAM.items("EXIT STATUS")} == named | {0, 1}
+
+
+def test_environment() -> None:
+    """mailrecv(8) lists each variable that the program or systemd's library reads, and no other."""
+    read = set(re.findall(r'environ(?:\.get\(|\[)"([A-Z_]+)"', CODE)) | {"LISTEN_FDS", "LISTEN_PID"}
+    assert {name for item in PROGRAM.items("ENVIRONMENT") for name in words(item.term, "Ev")} == read
+
+
+def test_commands() -> None:
+    """mailrecv(8) lists each command of the protocol."""
+    listed = " ".join(text(item.term) for item in PROGRAM.items("THE SMTP SESSION"))
+    assert [name for name in TYPED if not re.search(rf"\b{name}\b", listed)] == []
+
+
+def replies() -> Iterator[str]:
+    """Yield the code and the first line of every reply in the program, as a pattern."""
+    for source in SOURCES.values():
+        for call in ast.walk(ast.parse(source)):
+            match call:
+                case ast.Call(func=ast.Name(id="Reply" | "Malformed"), args=[ast.Constant(value=code), shown]):
+                    parts = shown.values if isinstance(shown, ast.JoinedStr) else [shown]
+                    texts = [str(part.value) if isinstance(part, ast.Constant) else None for part in parts]
+                    pattern = "".join(".+?" if part is None else re.escape(part.partition("\n")[0]) for part in texts)
+                    yield f"{code!r}[ -]{pattern}"
+
+
+def test_replies() -> None:
+    """Every reply that a client may get is in the pages."""
+    pages = " ".join(page.text for page in PAGES)
+    found = {pattern: bool(re.search(pattern, pages)) for pattern in replies()}
+    assert len(found) > 30
+    assert [pattern for pattern, is_there in found.items() if not is_there] == []
+
+
+def test_no_reply_is_made_up() -> None:
+    """Every reply that mailrecv(8) quotes in full is one of the program's."""
+    quoted = [reply for reply in words(PROGRAM.section("THE SMTP SESSION"), "Li") if re.match(r"\d{3} ", reply)]
+    assert len(quoted) > 20
+    assert [reply for reply in quoted if not any(re.fullmatch(pattern, reply) for pattern in replies())] == []
+
+
+# The configuration
+
+
+def written_form(term: str) -> str:
+    """Return the form of a directive as faults show it, but for letter case."""
+    return re.sub(r" ?\| ?", "|", term).lower()
+
+
+def test_directives() -> None:
+    """mailrecv.conf(5) lists each directive, in the form that the program gives it, and no other."""
+    documented = [written_form(text(item.term)) for name in ("DIRECTIVES", "LIMITS") for item in CONFIG.items(name)]
+    assert sorted(documented) == sorted(f"{name} {it.usage}".lower() for name, it in DIRECTIVES.items())
+
+
+def test_defaults() -> None:
+    """The default that mailrecv.conf(5) gives for a directive is the program's."""
+    config = Config("mailrecv.conf")
+    documented = {words(item.term, "Ic")[0]: item.default for item in CONFIG.items("DIRECTIVES")}
+    assert documented["debug"] == f"{config.debug or '-'}, nothing."
+    assert documented["logfile"] == config.logfile
+    assert documented["loghex"] == ("on" if config.loghex else "off")
+    assert documented["deadletter_file"] == f"{config.deadletter_file or 'none'}."
+
+
+@pytest.mark.parametrize("name", Limits.__match_args__)
+def test_defaults_of_limits(name: str) -> None:
+    """The value and the reply that mailrecv.conf(5) gives for a limit are its defaults."""
+    limit = getattr(Limits(), name)
+    value = limit.value if isinstance(limit, Limit) else {True: "on", False: "off"}[limit.on]
+    (item,) = [item for item in CONFIG.items("LIMITS") if words(item.term, "Ic") == [f"limit.{name}"]]
+    assert item.default == f"{value} {limit.reply}"
+
+
+def test_debug_flags() -> None:
+    """mailrecv.conf(5) lists each debug flag, and no other."""
+    assert sorted(text(item.term) for item in CONFIG.items("DEBUG FLAGS")) == sorted(DEBUG_FLAGS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.path.name))
+def test_no_limit_is_made_up(page: Page) -> None:
+    """The pages speak of no limit that does not exist; LIMIT and NAME stand for any."""
+    assert set(re.findall(r"limit\.[a-z_]+", page.text)) <= {*DIRECTIVES, "limit.name"}
+
+
+def test_environment_of_commands() -> None:
+    """mailrecv.conf(5) lists each variable that a command gets, and no other."""
+    source = SOURCES[ROOT / "mailrecv/delivery/command.py"]
+    given = re.findall(r'(?m)^        "([A-Z_]+)": ', source)
+    items = CONFIG.items("Piping into a command")
+    assert sorted(name for item in items for name in words(item.term, "Ev")) == sorted(given)
+
+
+# The log
+
+
+def test_events() -> None:
+    """mailrecv.log(5) lists each event: its priority, flag, message, facts and MESSAGE_ID; and no other."""
+    documented = {}
+    for item in LOG.items("EVENTS"):
+        name, *flag = words(item.term, "Cm")
+        (message,) = [text(display) for display in item.body.iter("div")]
+        described = re.search(r"(?:Facts: (.*) )?MESSAGE_ID: (\w+)$", text(item.body))
+        assert described, name
+        facts = tuple(described[1].split(", ")) if described[1] else ()
+        documented[name] = (words(item.term, "Li")[0], "".join(flag), message, facts, described[2])
+    assert documented == {
+        entry.name: (
+            PRIORITIES[entry.priority],
+            entry.flag,
+            re.sub(r"\{(\w+)\}", lambda fact: fact[1].upper(), entry.message),
+            entry.facts,
+            entry.message_id,
+        )
+        for entry in catalogue.CATALOGUE.values()
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.path.name))
+def test_questions_to_the_journal(page: Page) -> None:
+    """The fields, events and MESSAGE_IDs that examples ask the journal for are those of the catalogue."""
+    entries = catalogue.CATALOGUE.values()
+    facts = {*catalogue.SESSION_FACTS, "event"}.union(*(entry.facts for entry in entries))
+    assert set(re.findall(r"MAILRECV_([A-Z_]+)", "".join(page.displays()))) <= {fact.upper() for fact in facts}
+    assert set(re.findall(r"MAILRECV_EVENT=(\w+)", page.text)) <= set(catalogue.CATALOGUE)
+    assert set(re.findall(r"\b[0-9a-f]{32}\b", page.text)) <= {entry.message_id for entry in entries}
+
+
+# The examples
+
+
+def without_chance(shown: str) -> str:
+    """Return what a program printed without what differs from one time to the next."""
+    return re.sub(r"\b[0-9a-f]{21}\b", "ID", re.sub(r"seconds=[0-9.]+", "seconds=SECONDS", shown))
+
+
+def shell(script: str, folder: Path, octets: str = "") -> str:
+    """Run a script, with mailrecv and everything it names in a folder of its own, and return what it prints."""
+    (folder / "bin").mkdir(exist_ok=True)
+    program = folder / "bin" / "mailrecv"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m mailrecv "$@"\n')
+    program.chmod(0o755)
+    environment = {"PATH": f"{folder}/bin:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "HOME": str(folder)}
+    run = subprocess.run(
+        ["/bin/sh", "-c", script],
+        input=octets,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=folder,
+        env=environment,
+        check=False,
+    )
+    return run.stdout
+
+
+def test_every_example_is_of_a_kind_that_is_tried() -> None:
+    """Each display is a configuration, a script, a session, a log, or the two lines that begin a copy."""
+    others = [
+        display
+        for display in DISPLAYS
+        if display not in [*CONFIGS, *SCRIPTS, *SHELLS]
+        and not re.match(r"DATE MAILRECV\[|[A-Z][a-z]{2} [A-Z][a-z]{2} .* MAILRECV\[|Return-Path: ", display)
+    ]
+    assert others == []
+    assert min(len(CONFIGS), len(SCRIPTS), len(SESSIONS), len(TYPED_SESSIONS)) > 0
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_configurations_have_no_fault(config: str) -> None:
+    """Every example of a configuration passes the check."""
+    assert parse_config(config.encode(), "example").directives
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+def test_sessions_at_a_shell(session: str, tmp_path: Path) -> None:
+    """Every example session gives what is shown; `cat FILE` makes a file that is not there yet."""
+    steps = re.findall(r"(?m)^\$ (.*(?:\n> .*)*)\n((?:(?![$] ).*\n)*)", session)
+    assert steps
+    script = ""
+    for command, output in steps:
+        made = re.fullmatch(r"cat (\S+)", command)
+        if made and made[1] not in script:
+            (tmp_path / made[1]).write_text(output, encoding="utf-8")
+        script += command.replace("\n> ", "\n") + "\n"
+    assert without_chance(shell(script, tmp_path)) == without_chance("".join(output for _, output in steps))
+
+
+@pytest.mark.parametrize("config, session", TYPED_SESSIONS)
+def test_sessions_that_somebody_types(config: str, session: str, tmp_path: Path) -> None:
+    """Whoever types what is shown is answered as shown, with the configuration that is shown before it."""
+    typed, answers, is_data = "", "", False
+    for line in session.splitlines(keepends=True)[1:]:
+        if re.match(r"\d{3}[ -]", line) and not is_data:
+            answers += line
+            is_data = line.startswith("354")
+        else:
+            typed += line
+            is_data = is_data and line != ".\n"
+    (tmp_path / "my.conf").write_text(config.replace("/var/lib/mailrecv", str(tmp_path)), encoding="utf-8")
+    assert without_chance(shell("mailrecv -c my.conf", tmp_path, typed)) == without_chance(answers)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_script_files_a_message_or_asks_for_another_try(script: str, tmp_path: Path) -> None:
+    """The example of a command keeps the message whole, and where it cannot the sender is told to come again."""
+    place = tmp_path / "archive"
+    program = tmp_path / "command"
+    program.write_text(script.replace("/var/lib/mailrecv/archive", str(place)))
+    program.chmod(0o755)
+    (tmp_path / "my.conf").write_text(f"domain here\ndeliver rcpt_to list@here pipe {program}\n")
+    send = "helo me\nmail from:<me@here>\nrcpt to:<list@here>\ndata\nHello\n.\nquit\n"
+    place.write_text("not a folder")
+    assert "\n451 " in shell("mailrecv -c my.conf", tmp_path, send)
+    place.unlink()
+    assert "\n250 OK " in shell("mailrecv -c my.conf", tmp_path, send)
+    (kept,) = place.rglob("*/*")
+    assert kept.read_text().endswith("\nHello\n")
