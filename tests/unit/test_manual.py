@@ -275,6 +275,15 @@ def test_questions_to_the_journal(page: Page) -> None:
     assert set(re.findall(r"\b[0-9a-f]{32}\b", page.text)) <= {entry.message_id for entry in entries}
 
 
+def test_log_lines() -> None:
+    """Every line of a log in the pages is the message of an event."""
+    lines = re.findall(r"(?m)^\w{3} \w{3} .* MAILRECV\[\d+\]: \[\S+\] (.*)$", "".join(DISPLAYS))
+    entries = catalogue.CATALOGUE.values()
+    forms = [re.sub(r"\\{\w+\\}", ".+", re.escape(entry.message)) for entry in entries]
+    assert lines
+    assert [line for line in lines if not any(re.fullmatch(form, line) for form in forms)] == []
+
+
 # The examples
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mailrecv.journal.catalogue import CATALOGUE, SESSION_FACTS, Entry
+from mailrecv.journal.catalogue import CATALOGUE, FAILED, SESSION_FACTS, Entry
 from tests.support.manual import LOG, text, words
 
-FILE = Path(__file__).parents[3] / "docs" / "mailrecv.catalog"
+ROOT = Path(__file__).parents[3]
+FILE = ROOT / "docs" / "mailrecv.catalog"
 MESSAGES = dict(re.findall(r"(?ms)^-- ([0-9a-f]{32})\n(.*?)(?=^-- |^# |\Z)", FILE.read_text(encoding="utf-8")))
 SAFE_FACTS = {"cause", "client_address", "id", "limit", "line"}  # no client can choose what these say
 ENTRIES = pytest.mark.parametrize("entry", CATALOGUE.values(), ids=CATALOGUE)
@@ -43,6 +44,14 @@ def test_subjects_are_those_of_the_manual() -> None:
     """The subject of a message is the first sentence about its event in mailrecv.log(5)."""
     sentences = {words(item.term, "Cm")[0]: text(item.body).partition(".")[0] for item in LOG.items("EVENTS")}
     assert {entry.name: subject(MESSAGES[entry.message_id]) for entry in CATALOGUE.values()} == sentences
+
+
+def test_the_readme_shows_a_message_as_it_is() -> None:
+    """What the README shows of `journalctl -x` is what the file has."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = "".join(re.findall(r"(?m)^\N{LIGHT SHADE}{2} (.*\n)", readme))
+    (message_id,) = re.findall(r"MAILRECV_ID=(\w+)$", shown)
+    assert shown == MESSAGES[FAILED.message_id].rstrip("\n").replace("@MAILRECV_ID@", message_id) + "\n"
 
 
 @ENTRIES
