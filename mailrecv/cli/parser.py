@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
         parents=[config, log],
         description="Receive mail for a few addresses into files, Maildirs and commands. Without an action: one SMTP "
         "session on the socket that systemd or inetd gives, or else on standard input and output.",
+        epilog="The manual pages mailrecv(8), mailrecv.conf(5) and mailrecv.log(5) say more.",
     )
     whole.add_argument("--version", action="version", version=f"mailrecv {__version__}")
     actions = whole.add_subparsers(metavar="ACTION")

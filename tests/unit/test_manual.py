@@ -23,8 +23,14 @@ from mailrecv.config import DEBUG_FLAGS
 from mailrecv.config.directives import DIRECTIVES
 from mailrecv.config.model import Config
 from mailrecv.config.reader import parse_config
+from mailrecv.delivery.command import MAX_OUTPUT_OCTETS
+from mailrecv.delivery.spool import MEMORY_OCTETS
 from mailrecv.journal import catalogue
+from mailrecv.journal.escape import MAX_CHARACTERS
 from mailrecv.limits import Limit, Limits
+from mailrecv.policy.patterns import MATCH_LIMIT
+from mailrecv.server.service import MAX_CONNECTIONS
+from mailrecv.smtp.framing import MAX_COMMAND_OCTETS
 from mailrecv.smtp.states import TYPED
 from tests.support.manual import CONFIG, LOG, PAGES, PROGRAM, Page, text, words
 
@@ -238,6 +244,19 @@ def test_environment_of_commands() -> None:
     given = re.findall(r'(?m)^        "([A-Z_]+)": ', source)
     items = CONFIG.items("Piping into a command")
     assert sorted(name for item in items for name in words(item.term, "Ev")) == sorted(given)
+
+
+def test_numbers() -> None:
+    """The numbers of the program and of its units that the pages name are as they are."""
+    sessions = re.search(r"(?m)^MaxConnections=(\d+)$", (ROOT / "units/mailrecv.socket").read_text(encoding="utf-8"))
+    assert sessions
+    assert f"MaxConnections=, {sessions[1]} in the unit" in PROGRAM.text
+    assert f"Up to {MAX_CONNECTIONS} clients" in PROGRAM.text
+    assert f"messages over {MEMORY_OCTETS >> 20} MiB" in PROGRAM.text
+    assert f"a line of over {MAX_COMMAND_OCTETS} octets" in PROGRAM.text
+    assert f"over {MATCH_LIMIT:,} steps" in CONFIG.text
+    assert f"up to {MAX_OUTPUT_OCTETS:,} octets" in CONFIG.text
+    assert f"at most {MAX_CHARACTERS:,} characters" in LOG.text
 
 
 # The log
