@@ -60,6 +60,7 @@ $(STAMP): pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install -q -c .ci/constraints.txt pip setuptools
 	$(BIN)/pip install -q -c .ci/constraints.txt --no-build-isolation -e '.[dev]'
+	$(BIN)/python packaging/make-launcher $(BIN)/mailrecv
 	@touch $@
 
 run: venv ## serve on 127.0.0.1:2525 and deliver into ./var (PORT=2526 chooses the port)
@@ -86,6 +87,7 @@ soak: venv test-tools ## deliver thousands of messages at the same time, while o
 bench: venv $(if $(SYSTEMD),test-tools deb) ## measure speed beside aiosmtpd's and Postfix's into docs/performance.md, as root (QUICK=1 tries it)
 	@.ci/system-packages $(BENCH_NEEDS)
 	$(BIN)/pip install -q -c .ci/constraints.txt --no-build-isolation -e '.[bench]'
+	$(BIN)/python packaging/make-launcher $(BIN)/mailrecv
 	$(BIN)/python -m tests.bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick --into var/bench) \
 		$(if $(FULL),--full) $(if $(SYSTEMD),--systemd)
 

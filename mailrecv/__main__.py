@@ -40,11 +40,13 @@ def session_options(arguments: list[str]) -> dict[str, str | None] | None:
     words = iter(arguments)
     for word in words:
         value = word[2:] or next(words, None)
-        if word[:2] not in names or value is None:
+        if word[:2] not in names or value is None or (value != "-" and value[:1] in ("-", "=")):
             return None
         options[names[word[:2]]] = value
     flags = options["debug"]
-    if flags is not None and flags != "-" and not set(flags) <= set(DEBUG_FLAGS):
+    if flags == "-":
+        options["debug"] = ""
+    elif flags is not None and not set(flags) <= set(DEBUG_FLAGS):
         return None
     return options
 

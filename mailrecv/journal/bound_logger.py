@@ -8,7 +8,6 @@ in for the whole one. Should structlog be rearranged some day, all of it is impo
 from __future__ import annotations
 
 import sys
-from importlib.machinery import PathFinder
 from types import ModuleType
 
 __all__ = ["BoundLoggerBase", "DropEvent"]
@@ -16,9 +15,9 @@ __all__ = ["BoundLoggerBase", "DropEvent"]
 
 def _stand_in() -> ModuleType:
     """Return a package of the name and the place of structlog, with nothing imported yet."""
-    spec = PathFinder.find_spec("structlog")
     package = ModuleType("structlog")
-    package.__path__ = list(spec.submodule_search_locations or ()) if spec else []
+    specs = (finder.find_spec("structlog", None) for finder in sys.meta_path)  # as any import finds it
+    package.__path__ = next((list(spec.submodule_search_locations or ()) for spec in specs if spec), [])
     return package
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from mailrecv.config.compiled import Compiled
+from mailrecv.config.compiled import BROKEN, Compiled
 from mailrecv.config.model import SYSLOG, Config
 
 TYPE_CHECKING = False
@@ -23,9 +23,10 @@ def read(path: str, debug: str | None, compiled: Compiled | None = None) -> Conf
     if compiled is not None:
         from mailrecv.config import compiler
 
-        with suppress(OSError, ValueError, EOFError, TypeError, KeyError):  # cut off, or not of our making
+        with suppress(*BROKEN):
             if compiler.suffices(debug or ""):
                 return compiler.load(compiled)
+        compiled.close()
     from mailrecv.config.reader import read_config  # with all that it takes to understand the file
 
     return read_config(path)
@@ -48,8 +49,8 @@ def compile_for_others(config: Config, greeting: bytes | None) -> None:
     if config.directives:  # a compiled one has none
         from mailrecv.config import compiler
 
-        with suppress(OSError):
-            if compiler.is_settled(config) and compiler.suffices(config.debug):
+        with suppress(OSError):  # there may be no cache directory, or no right to write there
+            if config.identity and not compiler.unsettled_seconds(config.identity) and compiler.suffices(config.debug):
                 compiler.store(config, greeting)
 
 
@@ -58,7 +59,7 @@ def log_faults(error: ConfigError, debug: str | None, logfile: str | None) -> No
     from mailrecv.journal import catalogue
     from mailrecv.journal.log import open_journal
 
-    journal = open_journal(logfile or SYSLOG, "" if debug in (None, "-") else debug or "")
+    journal = open_journal(logfile or SYSLOG, debug or "")
     for fault in error.faults[:MAX_FAULTS_LOGGED]:
         journal.record(catalogue.CONFIG_FAULT, text=str(fault))
     if len(error.faults) > MAX_FAULTS_LOGGED:

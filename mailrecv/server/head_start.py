@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from mailrecv.config.model import Config
 
 _FIRST_FD_OF_SYSTEMD = 3  # sd_listen_fds(3): SD_LISTEN_FDS_START
-_LOOPBACK = ("127.", "::ffff:127.")
 
 
 class HeadStart:
@@ -31,15 +30,16 @@ class HeadStart:
 def take_head_start(config_path: str) -> HeadStart:
     """Open the compiled configuration, if there is one, and greet the client if that is all it takes."""
     compiled = None
+    sent = b""
     try:
         compiled = open_compiled(config_path)
         if compiled is not None and (octets := compiled.summary["greeting"]):
-            fd = _FIRST_FD_OF_SYSTEMD if os.environ.get("LISTEN_PID") == str(os.getpid()) else 0
+            fd = _given_fd()
             if _is_client(fd, checks_name=compiled.summary["fcrdns_check"]):
-                return HeadStart(compiled, octets[: os.write(fd, octets)])
+                sent = octets[: os.write(fd, octets)]
     except Exception:  # noqa: BLE001, S110 - the session will meet whatever it is, and knows how to tell it
         pass
-    return HeadStart(compiled)
+    return HeadStart(compiled, sent)
 
 
 def early_greeting(config: Config) -> bytes | None:
@@ -49,6 +49,14 @@ def early_greeting(config: Config) -> bytes | None:
     return None if config.domain is None or config.allow else greeting(config.domain).octets()
 
 
+def _given_fd() -> int:
+    """Return the descriptor of what the program was started with, as `activation` will find it."""
+    environment = os.environ
+    if "LISTEN_FDS" not in environment or environment.get("LISTEN_PID") != str(os.getpid()):
+        return 0
+    return _FIRST_FD_OF_SYSTEMD if environment["LISTEN_FDS"] == "1" else -1
+
+
 def _is_client(fd: int, *, checks_name: bool) -> bool:
     """Say whether a descriptor is a connection of somebody whose name need not be asked for."""
     import _socket  # what `socket` is made of; all of that would take a quarter of the time that there is
@@ -56,8 +64,11 @@ def _is_client(fd: int, *, checks_name: bool) -> bool:
     connection = _socket.socket(fileno=fd)
     try:
         peer = connection.getpeername()  # raises OSError for a listening socket, and for what is none
-        address = peer[0] if isinstance(peer, tuple) else ""
-        here = connection.family == _socket.AF_UNIX or address == "::1" or address.startswith(_LOOPBACK)
-        return connection.type == _socket.SOCK_STREAM and (here or not checks_name)
+        nameless = connection.family == _socket.AF_UNIX or _is_loopback(peer[0])
+        return connection.type == _socket.SOCK_STREAM and (nameless or not checks_name)
     finally:
         connection.detach()
+
+
+def _is_loopback(address: str) -> bool:
+    return address == "::1" or address.startswith(("127.", "::ffff:127."))

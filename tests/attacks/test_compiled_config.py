@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from mailrecv.config import compiled, compiler
-from mailrecv.config.compiled import Compiled, name_in, open_compiled
+from mailrecv.config import compiler
+from mailrecv.config.compiled import Compiled, name_for, open_compiled
 from mailrecv.config.faults import ConfigError
 from mailrecv.config.reader import read_config
 from mailrecv.server import configuration
@@ -34,7 +34,7 @@ def file(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A configuration that root has compiled, where every user can reach it, unlike what pytest makes."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o711)
-        monkeypatch.setattr(compiled, "CACHE_DIRECTORY", f"{folder}/cache")
+        Path(folder, "cache").mkdir()
         monkeypatch.setenv("CACHE_DIRECTORY", f"{folder}/cache")
         path = Path(folder) / "mailrecv.conf"
         path.write_text(CONFIG)
@@ -52,7 +52,7 @@ def compile_it(path: Path) -> None:
 
 def compiled_form(path: Path) -> Path:
     """Return the file that the compiled form is in."""
-    return Path(name_in(compiled.CACHE_DIRECTORY, str(path)))
+    return Path(name_for(str(path)))
 
 
 def opened(path: Path) -> Compiled | None:
@@ -128,11 +128,12 @@ def test_who_may_read_it(file: Path) -> None:
 
 
 @pytest.mark.attacks(1)
-def test_a_link_where_it_is_made(file: Path) -> None:
-    """Nothing is written where a link leads that somebody has put in the place of the new file."""
+def test_a_link_where_it_is_made(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written where a link leads that somebody has put in the place of the new file, if they guess it."""
     victim = file.with_name("victim")
     victim.write_text("mine")
-    Path(f"{compiled_form(file)}.{os.getpid()}").symlink_to(victim)
+    monkeypatch.setattr(os, "urandom", bytes)
+    Path(f"{compiled_form(file)}.{bytes(8).hex()}").symlink_to(victim)
     with pytest.raises(FileExistsError):
         compile_it(file)
     assert victim.read_text() == "mine"
@@ -194,7 +195,6 @@ def test_of_another_file(file: Path) -> None:
 @pytest.mark.attacks(1)
 def test_cut_off(file: Path) -> None:
     """However much of its beginning a bad disk has left, it is left alone."""
-    octets = compiled_form(file).read_bytes()
-    for length in range(len(octets)):
-        compiled_form(file).write_bytes(octets[:length])
+    for length in reversed(range(compiled_form(file).stat().st_size)):
+        os.truncate(compiled_form(file), length)
         assert not is_used(file), length

@@ -25,7 +25,12 @@ import pytest
 from tests.support.machine import typed
 
 PROGRAM = (sys.executable, "-m", "mailrecv")
-ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUTF8": "1"}
+ENVIRONMENT = {
+    "PATH": os.environ["PATH"],
+    "PYTHONPATH": str(Path(__file__).parents[2]),
+    "PYTHONUTF8": "1",
+    "CACHE_DIRECTORY": os.devnull,  # no directory: what is compiled would outlive the tests
+}
 PATIENCE_SECONDS = 10.0  # for whatever should be there in a moment, on a busy machine
 
 STANDARD_CONFIG = """\
@@ -232,6 +237,7 @@ class Starter:
         site: Site | None = None,
         program: Sequence[str] = PROGRAM,
         arguments: Sequence[str] = (),
+        environment: Mapping[str, str] = ENVIRONMENT,
     ) -> Session:
         """Start a session on a connected socket that is its standard input, output and error, as xinetd does."""
         site = site or self.site(*directives)
@@ -241,7 +247,7 @@ class Starter:
         wire = self._ended_later.enter_context(Wire(client))
         with connection:
             command = [*program, "-c", str(site.config), *arguments]
-            process = self.process(command, site, stdin=connection, stdout=connection, stderr=connection)
+            process = self.process(command, site, environment, stdin=connection, stdout=connection, stderr=connection)
         return Session(site, wire, process)
 
     def process(

@@ -15,7 +15,7 @@ from mailrecv.config.reader import parse_config
 from mailrecv.limits import Limit, Limits, Switch
 from mailrecv.reply import Reply
 from tests.support.configs import PATH
-from tests.support.oracle import assert_read_or_faulty
+from tests.support.oracle import assert_read_or_faulty, assert_same_when_compiled
 
 # --- any octets ---
 
@@ -152,3 +152,10 @@ def test_a_configuration_is_read_as_it_is_written(file: tuple[bytes, Expected]) 
     """Whatever valid values a file holds, in whatever layout, they are read back."""
     octets, expected = file
     assert found(parse_config(octets, PATH)) == expected
+
+
+@given(written())
+def test_a_compiled_configuration_says_the_same(file: tuple[bytes, Expected]) -> None:
+    """Whatever valid values a file holds, its compiled form holds them, too."""
+    octets, _ = file
+    assert_same_when_compiled(parse_config(octets, PATH))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from mailrecv import __version__, cli
+from mailrecv.__main__ import session_options
 from mailrecv.cli import listen
+from mailrecv.cli.parser import parse
+from mailrecv.config.compiled import name_for, open_compiled
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +22,7 @@ def no_client(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
+def file(tmp_path: Path, cache: Path) -> Path:
     """A configuration."""
     path = tmp_path / "mailrecv.conf"
     path.write_text("domain mydomain.com\n")
@@ -114,6 +119,91 @@ def test_check_of_a_file_that_cannot_be_read(tmp_path: Path, name: str, capsys: 
     """A file that cannot be read is a fault too, whatever its name."""
     assert cli.run(["check", "-c", f"{tmp_path}/{name}"]) == 78
     assert ": cannot be read: " in capsys.readouterr().out
+
+
+def test_check_compiles(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --compile the next session has the configuration compiled; a change of a moment ago is waited for."""
+    assert cli.run(["check", "--compile", "-c", str(file)]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert open_compiled(str(file)) is not None
+
+
+def test_check_compiles_no_faults(file: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A configuration with faults is not compiled: they are printed as ever."""
+    for path in (file, file.with_name("missing")):
+        file.write_text("domian x\n")
+        assert cli.run(["check", "--compile", "-c", str(path)]) == 78
+    assert capsys.readouterr().out.count("\n") == 4
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "trouble, complaint",
+    [
+        ("no directory", "No such file or directory"),
+        ("logged", "the debug flags a and c have every session read the file itself"),
+        ("a clock ahead", "was changed a moment ago, or by a clock that is ahead"),
+    ],
+)
+def test_check_that_cannot_compile(
+    file: Path, cache: Path, trouble: str, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What keeps it from being compiled is told on standard error: exit status 73."""
+    match trouble:
+        case "no directory":
+            cache.rmdir()
+        case "logged":
+            file.write_text("domain mydomain.com\ndebug sc\n")
+        case "a clock ahead":
+            os.utime(file, (time.time() + 3600,) * 2)
+    assert cli.run(["check", "--compile", "-c", str(file)]) == 73
+    assert capsys.readouterr() == (
+        "",
+        f"mailrecv: cannot compile into {name_for(str(file))}: {complaint}\n",
+    )
+
+
+# What __main__ takes for a session without argparse
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["-c", "x"],
+        ["-cx"],
+        ["-c", "x", "-c", "y", "-d", "s", "-l", "log"],
+        ["-d", "-"],
+        ["-d-"],
+        ["-l", ""],
+        ["-dsrw+F", "-lsyslog"],
+    ],
+    ids=str,
+)
+def test_options_of_a_session(arguments: list[str]) -> None:
+    """They are the same as argparse has them."""
+    assert session_options(arguments) == vars(parse(arguments))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["x"],
+        ["check"],
+        ["-c"],
+        ["-d", "q"],
+        ["-c", "-d"],
+        ["-l", "--help"],
+        ["-c=x"],
+        ["--config", "x"],
+        ["-h"],
+        ["--"],
+    ],
+    ids=str,
+)
+def test_all_other_command_lines(arguments: list[str]) -> None:
+    """Whatever is no session, or may be wrong, or may mean something else to argparse, is left to argparse."""
+    assert session_options(arguments) is None
 
 
 # Usage

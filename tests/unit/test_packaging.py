@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import mailrecv
+from mailrecv.config.compiled import CACHE_DIRECTORY
 from mailrecv.limits import Limits
 
 ROOT = Path(__file__).parents[2]
@@ -106,7 +107,21 @@ def test_sessions_run_what_is_installed_as_the_user_that_is_made() -> None:
     assert installed()[f"packaging/debian/bin/{program.name}"] == str(program.parent)[1:]
     user, home = re.findall(r'(?m)^u (\S+) - ".*" (\S+)$', debian("sysusers"))[0]
     assert setting(service, "User") == user
-    assert re.findall(r"(?m)^d (\S+) 0750 (\S+) (\S+) -$", debian("tmpfiles")) == [(home, user, user)]
+    directories = re.findall(r"(?m)^d (\S+) 0750 (\S+) (\S+) \S+$", debian("tmpfiles"))
+    assert directories == [(home, user, user), (CACHE_DIRECTORY, user, user)]
+
+
+def test_the_cache_is_where_the_program_looks() -> None:
+    """The hardened unit may write there, even if it was deleted, and a purge removes it."""
+    hardened = (ROOT / "docs/examples/systemd/hardened.conf").read_text(encoding="utf-8")
+    assert f"-{CACHE_DIRECTORY}" in setting(hardened, "ReadWritePaths").split()
+    assert f' rm -rf "${{DPKG_ROOT:-}}"{CACHE_DIRECTORY}\n' in debian("postrm")
+
+
+def test_python_starts_without_what_it_does_not_need() -> None:
+    """The launcher reads no .pth files and no PYTHON... variables, and nothing rewrites its first line."""
+    assert debian("bin/mailrecv").startswith("#!/usr/bin/python3 -IS\n")
+    assert "dh_python3 --no-shebang-rewrite\n" in debian("rules")
 
 
 def test_systemd_waits_longer_than_mailrecv() -> None:

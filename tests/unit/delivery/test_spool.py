@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import tracemalloc
 from contextlib import closing
 from pathlib import Path
@@ -62,6 +64,22 @@ def test_without_tmpdir_it_is_under_var_tmp(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("TMPDIR", raising=False)
     with temporary_file() as file:
         assert str(Path(f"/proc/self/fd/{file.fileno()}").readlink()).startswith("/var/tmp/")  # noqa: S108 - nameless
+
+
+def test_a_file_system_without_nameless_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no file can be made without a name, as on NFS, it loses its name at once."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    open_any = os.open
+
+    def open_named(path: str, flags: int, mode: int = 0o777, **options: int) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP), path)
+        return open_any(path, flags, mode, **options)
+
+    monkeypatch.setattr(os, "open", open_named)
+    with closing(spooled(octets(MEMORY_OCTETS), b"x")) as mail_data:
+        assert b"".join(mail_data.blocks()) == octets(MEMORY_OCTETS) + b"x"
+        assert not list(tmp_path.iterdir())
 
 
 def test_memory_stays_flat() -> None:
