@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator
 
 from mailrecv.delivery import durable
 from mailrecv.delivery.message import Message
+from mailrecv.search import Search
 
 _FROM = b"From "
 _BLANK_LINE = b"\n\n"  # after a line's end
 _QUOTABLE = re.compile(rb"\n(?=>*+From )")
+_HOLDS_QUOTABLE = Search(rb"\n>*+From ")
 _QUOTABLE_AT_START = re.compile(rb">*+From ")
 
 
@@ -37,7 +39,7 @@ def quoted(blocks: Iterable[bytes]) -> Iterator[bytes]:
     held = b""
     for block in blocks:
         text = held + block
-        if _FROM in text:
+        if _HOLDS_QUOTABLE(text):
             text = _quoted_after_line_ends(text)
         if at_line_start and (match := _QUOTABLE_AT_START.match(text)):
             text = text[: match.end() - len(_FROM)] + b">" + text[match.end() - len(_FROM) :]

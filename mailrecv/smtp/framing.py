@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+from mailrecv.search import Search
+
 MAX_COMMAND_OCTETS = 512  # RFC 821 §4.5.3: a command line with its line end
 
 
@@ -95,7 +97,7 @@ class MailDataReader:
     def feed(self, octets: bytes) -> tuple[bytes, bytes | None]:
         """Return the mail data decoded so far, and what follows its end, or None while the end has not come."""
         octets = self._held + octets
-        plain = self._decoder.UNUSUAL.search(octets) is None
+        plain = not self._decoder.UNUSUAL(octets)
         end = None if plain else self._decoder.END.search(octets)
         if end is None:
             held = self._decoder.UNSETTLED.search(octets, max(0, len(octets) - _MOST_UNSETTLED))
@@ -124,8 +126,7 @@ class _CRLF:
     data, so none that a CR of UNUSUAL is followed by is missed.
     """
 
-    # These begin with an octet that is searched for at the speed of memory.
-    UNUSUAL = re.compile(rb"\r(?:[^\n]|\n\.)")
+    UNUSUAL = Search(rb"\r(?:[^\n]|\n\.)")
     END = re.compile(rb"(\r\n)\.\r\n")
     UNSETTLED = re.compile(rb"\r(?:\n(?:\.\r?)?)?\Z")
     _LONE_CR = re.compile(rb"\r(?!\n)")
@@ -141,7 +142,7 @@ class _CRLF:
 class _LF:
     """Mail data typed by a person: the same, with LF or CRLF as the line end."""
 
-    UNUSUAL = re.compile(rb"\r[^\n]|\n\.")
+    UNUSUAL = Search(rb"\r[^\n]|\n\.")
     END = re.compile(rb"(\r?\n)\.\r?\n")
     UNSETTLED = re.compile(rb"(?:\r?\n(?:\.\r?)?|\r)\Z")
     _LINE_START = re.compile(rb"\r?\n\.?")

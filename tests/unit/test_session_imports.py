@@ -68,6 +68,7 @@ SESSION = {  # after it
     "mailrecv.policy.patterns",
     "mailrecv.policy.recipients",
     "mailrecv.reply",
+    "mailrecv.search",
     "mailrecv.server.activation",
     "mailrecv.server.channel",
     "mailrecv.server.chronicle",
