@@ -7,9 +7,10 @@ the user who reads it, like the file itself. Whatever is wrong with it, the file
 
     MAGIC, then how many octets there are in all, in the summary, and in the rules
     summary: what a session wants to know first, and which file this was made from
-    rules: patterns and replies, in the order of the file
-    table: where each bucket of addresses begins, and where the last one ends
-    buckets: the `deliver` lines of the addresses with the same checksum, modulo the number of buckets
+    rules: the patterns for clients, in the order of the file
+    table: where each bucket begins, and where the last one ends
+    buckets: the `deliver` lines of the addresses with the same checksum, modulo the number of such buckets; in the last
+        bucket, the `error` lines in their order
 
 Each part is a checksum and data in Python's marshal form: nothing else is read as fast, and who could write it is
 known. This module imports next to nothing, because the client is waiting for its greeting.
@@ -53,11 +54,11 @@ class Compiled:
         self.summary = summary
 
     def rules(self) -> dict[str, Any]:
-        """Return the patterns and replies. Raises what is in BROKEN."""
+        """Return the patterns for clients. Raises what is in BROKEN."""
         return _part(self._octets(self._rules_at, self._table_at))
 
     def bucket(self, number: int) -> dict[str, Any]:
-        """Return the `deliver` lines in one bucket, by address. Raises what is in BROKEN."""
+        """Return the lines in one bucket. Raises what is in BROKEN."""
         place = self._table_at + number * NUMBER_OCTETS
         begin, end = numbers(self._octets(place, place + 2 * NUMBER_OCTETS))
         return _part(self._octets(begin, end))

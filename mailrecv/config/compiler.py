@@ -7,7 +7,7 @@ import marshal
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from zlib import crc32
 
 from mailrecv.config.compiled import (
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 SETTLING_SECONDS = 2.0  # after a change to a file, in which another might leave its times alike: FAT counts by two
 _LINES_PER_BUCKET = 8
 _SCALARS = ("domain", "debug", "logfile", "loghex", "deadletter_file", "deadletter_line")
+_ERRORS = "error"
 _NEED_DIRECTIVES = "ac"  # debug flags that have every directive logged, which the compiled form does not hold
 
 
@@ -75,13 +76,13 @@ def compiled_form(config: Config, greeting: bytes | None) -> bytes:
     rules = {
         "allow": [(rule.line, rule.pattern.text) for rule in config.allow],
         "groups": {name: [(rule.line, rule.pattern.text) for rule in rules] for name, rules in config.groups.items()},
-        "errors": [(rule.line, rule.pattern.text, *rule.reply.values()) for rule in config.errors],
     }
+    errors = {_ERRORS: [(rule.line, rule.pattern.text, *rule.reply.values()) for rule in config.errors]}
     buckets: list[dict[str, list[Any]]] = [{} for _ in range(count)]
     for address, lines in config.deliver.items():
         buckets[_bucket_of(address, count)][address] = [line.values() for line in lines]
-    parts = [_part(summary), _part(rules), *map(_part, buckets)]
-    at = HEAD_OCTETS + len(parts[0]) + len(parts[1]) + (count + 1) * NUMBER_OCTETS
+    parts = [_part(summary), _part(rules), *map(_part, buckets), _part(errors)]
+    at = HEAD_OCTETS + len(parts[0]) + len(parts[1]) + (count + 2) * NUMBER_OCTETS
     table = [at]
     for part in parts[2:]:
         at += len(part)
@@ -101,10 +102,7 @@ def load(compiled: Compiled) -> Config:
         allow=_client_patterns(rules["allow"]),
         groups={name: _client_patterns(patterns) for name, patterns in rules["groups"].items()},
         deliver=_Lines(compiled),
-        errors=tuple(
-            ErrorRule(line, Pattern(text, checked=True), Reply(code, reply))
-            for line, text, code, reply in rules["errors"]
-        ),
+        errors=_Errors(compiled),
         limits=Limits(*limits),  # type: ignore[arg-type]
         identity=summary["identity"],
         **summary["scalars"],
@@ -133,6 +131,38 @@ class _Lines(Mapping[str, tuple[Deliver, ...]]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+class _Errors(Collection[ErrorRule]):
+    """The `error` lines, read when they are asked for, each made when it is its turn: few sessions come to the last."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        self._compiled = compiled
+        self._found: list[Any] | None = None  # rules, or what they are to be made of
+
+    def __iter__(self) -> Iterator[ErrorRule]:
+        lines = self._lines()
+        for number, line in enumerate(lines):
+            if isinstance(line, tuple):
+                place, text, code, reply = line
+                lines[number] = ErrorRule(place, Pattern(text, checked=True), Reply(code, reply))
+            yield lines[number]
+
+    def __len__(self) -> int:
+        return len(self._lines())
+
+    def __contains__(self, rule: object) -> bool:
+        return rule in tuple(self)
+
+    def _lines(self) -> list[Any]:
+        if self._found is None:
+            try:
+                self._found = self._compiled.bucket(self._compiled.summary["buckets"])[_ERRORS]
+            except BROKEN:  # as above
+                from mailrecv.config.reader import read_config
+
+                self._found = list(read_config(self._compiled.summary["path"]).errors)
+        return self._found
 
 
 def _client_patterns(rules: list[tuple[int, str]]) -> tuple[ClientPattern, ...]:

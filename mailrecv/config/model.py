@@ -5,7 +5,7 @@ Every rule remembers the line it stands on, so that a decision can name the line
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 from mailrecv.limits import Limits
@@ -64,7 +64,7 @@ class Config(Value):
     allow: tuple[ClientPattern, ...] = ()
     groups: Mapping[str, tuple[ClientPattern, ...]] = MappingProxyType({})
     deliver: Mapping[str, tuple[Deliver, ...]] = MappingProxyType({})
-    errors: tuple[ErrorRule, ...] = ()
+    errors: Collection[ErrorRule] = ()
     limits: Limits = Limits()
     directives: tuple[tuple[int, str], ...] = ()
     identity: tuple[int, ...] = ()

@@ -123,5 +123,8 @@ def assert_equal(one: Config, other: Config) -> None:
     for address, lines in other.deliver.items():
         assert one.deliver[address] == lines
     assert "\n" not in one.deliver
-    ones, others = (repr(config.replace(deliver={}, groups=dict(config.groups))) for config in (one, other))
+    ones, others = (
+        repr(config.replace(deliver={}, groups=dict(config.groups), errors=tuple(config.errors)))
+        for config in (one, other)
+    )
     assert ones == others
