@@ -117,9 +117,16 @@ def test_links_lead_somewhere(page: Page) -> None:
 # The program
 
 
-def options(command: argparse.ArgumentParser) -> set[str]:
-    """Return the options of a command line; of two names of one, the longer."""
-    return {max(action.option_strings, key=len) for action in command._actions if action.option_strings}
+def options(command: argparse.ArgumentParser) -> list[set[str]]:
+    """Return the options of a command line, each with all of its names; not --help, which all of them have."""
+    return [
+        set(action.option_strings) for action in command._actions if action.option_strings and action.dest != "help"
+    ]
+
+
+def are_named(wanted: list[set[str]], named: set[str]) -> bool:
+    """Say whether of each option one name is there, and nothing else."""
+    return all(names & named for names in wanted) and named <= set[str]().union(*wanted)
 
 
 def actions() -> dict[str, argparse.ArgumentParser]:
@@ -131,22 +138,29 @@ def actions() -> dict[str, argparse.ArgumentParser]:
 def test_options() -> None:
     """mailrecv(8) describes every option of the program and of its actions, and no other."""
     described = {option for item in PROGRAM.items("DESCRIPTION") for option in words(item.term, "Fl")}
-    assert described == options(parser()).union(*map(options, actions().values()))
+    commands = [parser(), *actions().values()]
+    assert are_named([{"-h", "--help"}, *(names for command in commands for names in options(command))], described)
 
 
 def test_actions() -> None:
-    """mailrecv(8) describes every action, and no other."""
-    items = PROGRAM.items("DESCRIPTION")
-    commands = [next(iter(item.term)) for item in items if len(item.term)]
-    assert sorted(text(command) for command in commands if command.get("class") == "Cm") == sorted(actions())
+    """mailrecv(8) describes every action, with every option that it alone has, and no other."""
+    items = {text(item.term[0]): item for item in PROGRAM.items("DESCRIPTION") if len(item.term)}
+    commands = {name: item for name, item in items.items() if item.term[0].get("class") == "Cm"}
+    assert sorted(commands) == sorted(actions())
+    for name, item in commands.items():
+        own = [names for names in options(actions()[name]) if names not in options(parser())]
+        assert all(names & set(words(item.body, "Fl")) for names in own), name
 
 
 def test_synopsis() -> None:
     """The synopsis shows each action with all of its options, and the session's options without an action."""
-    rows = [row for table in PROGRAM.section("SYNOPSIS").iter("table") for row in table.iter("tr")]
-    shown = {" ".join(words(row[1], "Cm")[:1]): set(words(row[1], "Fl")) for row in rows if row[1][0].text in actions()}
-    assert shown == {name: options(action) - {"--help"} for name, action in actions().items()}
-    assert set(words(rows[0][1], "Fl")) | set(words(rows[-1][1], "Fl")) == options(parser())
+    rows = [row[1] for table in PROGRAM.section("SYNOPSIS").iter("table") for row in table.iter("tr")]
+    shown = {"".join(words(row, "Cm")[:1]): set(words(row, "Fl")) for row in rows}
+    for name, action in actions().items():
+        assert are_named(options(action), shown[name]), name
+    session, *_, questions = rows
+    named = set(words(session, "Fl")) | set(words(questions, "Fl"))
+    assert are_named([*options(parser()), {"-h", "--help"}], named)
 
 
 def test_exit_statuses() -> None:
