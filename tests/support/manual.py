@@ -50,9 +50,9 @@ class Page:
         return text(self.root)
 
     def section(self, title: str) -> ET.Element:
-        """Return the section or subsection of this title."""
-        (found,) = [section for section in self.root.iter("section") if text(section[0]) == title]
-        return found
+        """Return the section or subsection of this title; an empty one if there is none."""
+        found = [section for section in self.root.iter("section") if text(section[0]) == title]
+        return found[0] if found else ET.Element("section")
 
     def items(self, title: str) -> list[Item]:
         """Return the items of all lists in the section of this title."""
@@ -73,5 +73,6 @@ class Page:
         return {link.attrib["href"] for link in self.root.iter("a")}
 
 
-PROGRAM, CONFIG, LOG = (Page(name) for name in ("mailrecv.8", "mailrecv.conf.5", "mailrecv.log.5"))
-PAGES = (PROGRAM, CONFIG, LOG)
+PAGES = {path.name: Page(path.name) for path in sorted((DOCS / "man").iterdir())}
+PROGRAM, CONFIG, LOG = PAGES["mailrecv.8"], PAGES["mailrecv.conf.5"], PAGES["mailrecv.log.5"]
+COMMANDS = [page for name, page in PAGES.items() if name.endswith(".8")]  # the program, and actions with their own page

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from syslog import LOG_CRIT, LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -32,7 +33,7 @@ from mailrecv.policy.patterns import MATCH_LIMIT
 from mailrecv.server.service import MAX_CONNECTIONS
 from mailrecv.smtp.framing import MAX_COMMAND_OCTETS
 from mailrecv.smtp.states import TYPED
-from tests.support.manual import CONFIG, LOG, PAGES, PROGRAM, Page, text, words
+from tests.support.manual import COMMANDS, CONFIG, LOG, PAGES, PROGRAM, Item, Page, text, words
 
 ROOT = Path(__file__).parents[2]
 SOURCES = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "mailrecv").rglob("*.py"))}
@@ -48,7 +49,8 @@ PRIORITIES = {
 }
 PROGRAMS_HERE = {"cat", "echo", "grep", "mailrecv", "printf"}  # what an example may run in a test
 
-DISPLAYS = [display for page in PAGES for display in page.displays()]
+EACH_PAGE = pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
+DISPLAYS = [display for page in PAGES.values() for display in page.displays()]
 CONFIGS = [display for display in DISPLAYS if display.split()[0] in DIRECTIVES]
 SCRIPTS = [display for display in DISPLAYS if display.startswith("#!/bin/sh\n")]
 SHELLS = [display for display in DISPLAYS if re.match(r"[$#] ", display)]
@@ -104,7 +106,7 @@ def test_man_shows_the_page(source: Path) -> None:
     assert re.findall(r"(?m)^[A-Z][A-Z ,.]+$", shown.stdout) == sections
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.path.name))
+@EACH_PAGE
 def test_links_lead_somewhere(page: Page) -> None:
     """Every link leads to a page or a heading there is."""
     for link in page.links():
@@ -135,44 +137,63 @@ def actions() -> dict[str, argparse.ArgumentParser]:
     return dict(found.choices)
 
 
+def described_options(items: list[Item]) -> set[str]:
+    """Return the options that a list describes."""
+    return {option for item in items for option in words(item.term, "Fl")}
+
+
+def synopsis(page: Page) -> list[ET.Element]:
+    """Return what stands behind the program's name in each line of a synopsis."""
+    return [row[1] for table in page.section("SYNOPSIS").iter("table") for row in table.iter("tr")]
+
+
 def test_options() -> None:
-    """mailrecv(8) describes every option of the program and of its actions, and no other."""
-    described = {option for item in PROGRAM.items("DESCRIPTION") for option in words(item.term, "Fl")}
-    commands = [parser(), *actions().values()]
-    assert are_named([{"-h", "--help"}, *(names for command in commands for names in options(command))], described)
+    """mailrecv(8) shows and describes every option of a session, and no other than those of actions."""
+    session, *_, questions = synopsis(PROGRAM)
+    own = [*options(parser()), {"-h", "--help"}]
+    assert are_named(own, set(words(session, "Fl")) | set(words(questions, "Fl")))
+    for name in actions().keys() - pages_of_actions().keys():
+        own += options(actions()[name])
+    assert are_named(own, described_options(PROGRAM.items("DESCRIPTION")))
+
+
+def pages_of_actions() -> dict[str, Page]:
+    """Return the page of each action that has one of its own."""
+    return {name: PAGES[f"mailrecv-{name}.8"] for name in actions() if f"mailrecv-{name}.8" in PAGES}
 
 
 def test_actions() -> None:
-    """mailrecv(8) describes every action, with every option that it alone has, and no other."""
+    """mailrecv(8) names every action, and no other, and refers to the page of each that has one."""
     items = {text(item.term[0]): item for item in PROGRAM.items("DESCRIPTION") if len(item.term)}
-    commands = {name: item for name, item in items.items() if item.term[0].get("class") == "Cm"}
-    assert sorted(commands) == sorted(actions())
-    for name, item in commands.items():
-        own = [names for names in options(actions()[name]) if names not in options(parser())]
-        assert all(names & set(words(item.body, "Fl")) for names in own), name
+    described = {name: item for name, item in items.items() if item.term[0].get("class") == "Cm"}
+    assert sorted(described) == sorted(actions())
+    for name in pages_of_actions():
+        assert f"mailrecv-{name}(8)" in words(described[name].body, "Xr")
+    assert len(COMMANDS) == 1 + len(pages_of_actions())
 
 
-def test_synopsis() -> None:
-    """The synopsis shows each action with all of its options, and the session's options without an action."""
-    rows = [row[1] for table in PROGRAM.section("SYNOPSIS").iter("table") for row in table.iter("tr")]
-    shown = {"".join(words(row, "Cm")[:1]): set(words(row, "Fl")) for row in rows}
-    for name, action in actions().items():
-        assert are_named(options(action), shown[name]), name
-    session, *_, questions = rows
-    named = set(words(session, "Fl")) | set(words(questions, "Fl"))
-    assert are_named([*options(parser()), {"-h", "--help"}], named)
+@pytest.mark.parametrize("name", actions())
+def test_options_of_actions(name: str) -> None:
+    """Each option of an action, and no other, is in the synopsis of its page and described there, or in mailrecv(8)."""
+    action, page = actions()[name], pages_of_actions().get(name, PROGRAM)
+    shown = [row for row in synopsis(page) if words(row, "Cm")[:1] == [name]] if page is PROGRAM else synopsis(page)
+    assert are_named(options(action), {option for row in shown for option in words(row, "Fl")})
+    if page is not PROGRAM:
+        assert are_named(options(action), described_options(page.items("DESCRIPTION")))
 
 
 def test_exit_statuses() -> None:
-    """mailrecv(8) lists each exit status that the program names, with 0 and 1, and no other."""
+    """The pages list each exit status that the program names, with 0 and 1, and no other."""
     named = {getattr(os, name) for name in re.findall(r"os\.(EX_[A-Z]+)", CODE)}
-    assert {int(text(item.term)) for item in PROGRAM.items("EXIT STATUS")} == named | {0, 1}
+    documented = {int(text(item.term)) for page in COMMANDS for item in page.items("EXIT STATUS")}
+    assert documented == named | {0, 1}
 
 
 def test_environment() -> None:
-    """mailrecv(8) lists each variable that the program or systemd's library reads, and no other."""
+    """The pages list each variable that the program or systemd's library reads, and no other."""
     read = set(re.findall(r'environ(?:\.get\(|\[)"([A-Z_]+)"', CODE)) | {"LISTEN_FDS", "LISTEN_PID"}
-    assert {name for item in PROGRAM.items("ENVIRONMENT") for name in words(item.term, "Ev")} == read
+    documented = {name for page in COMMANDS for item in page.items("ENVIRONMENT") for name in words(item.term, "Ev")}
+    assert documented == read
 
 
 def test_commands() -> None:
@@ -195,7 +216,7 @@ def replies() -> Iterator[str]:
 
 def test_replies() -> None:
     """Every reply that a client may get is in the pages."""
-    pages = " ".join(page.text for page in PAGES)
+    pages = " ".join(page.text for page in PAGES.values())
     found = {pattern: bool(re.search(pattern, pages)) for pattern in replies()}
     assert len(found) > 30
     assert [pattern for pattern, is_there in found.items() if not is_there] == []
@@ -246,7 +267,7 @@ def test_debug_flags() -> None:
     assert sorted(text(item.term) for item in CONFIG.items("DEBUG FLAGS")) == sorted(DEBUG_FLAGS)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.path.name))
+@EACH_PAGE
 def test_no_limit_is_made_up(page: Page) -> None:
     """The pages speak of no limit that does not exist; LIMIT and NAME stand for any."""
     assert set(re.findall(r"limit\.[a-z_]+", page.text)) <= {*DIRECTIVES, "limit.name"}
@@ -298,7 +319,7 @@ def test_events() -> None:
     }
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.path.name))
+@EACH_PAGE
 def test_questions_to_the_journal(page: Page) -> None:
     """The fields, events and MESSAGE_IDs that examples ask the journal for are those of the catalogue."""
     entries = catalogue.CATALOGUE.values()

@@ -76,14 +76,14 @@ def test_the_bundled_binding_is_recent_enough() -> None:
 def test_what_is_installed_is_there() -> None:
     """Every file that the package installs is in the work tree, or made on the way."""
     sources = [path for path in installed() if not path.startswith(f"{BUNDLED}/")]
-    sources += [path for name in ("docs", "examples", "manpages") for path in debian(name).split()]
+    sources += [path for name in ("docs", "examples") for path in debian(name).split()]
     assert [path for path in sources if not (ROOT / path).exists()] == []
     assert installed()["docs/mailrecv.conf"] == "etc"  # the one that other tests show to have no fault and take no mail
 
 
 def test_every_manual_page_gets_into_the_package() -> None:
     """The package has all manual pages."""
-    assert debian("manpages").split() == [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs/man").iterdir())]
+    assert debian("manpages") == "docs/man/*\n"
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: str(path.name))
