@@ -16,7 +16,8 @@ from syslog import LOG_CRIT, LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNI
 from mailrecv.values import Value
 
 SESSION_FACTS = ("client_address", "client_name", "helo", "id", "sender")  # bound once, then part of every entry
-OWN_FACTS = ("pattern", "route", "path", "directive")  # words of the configuration, which no client can choose
+# Replies, and words of the configuration: no client can choose them.
+OWN_FACTS = ("reply", "pattern", "route", "path", "directive")
 
 
 class Entry(Value):

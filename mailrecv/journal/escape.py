@@ -8,22 +8,24 @@ MAX_CHARACTERS = 2000  # of one fact in a log line
 _HEX_OCTETS = re.compile(rb"[^\x20-\x7e]")
 
 
-def shown(text: str, *, loghex: bool, brackets: bool) -> str:
+def shown(text: str, *, loghex: bool) -> str:
     """Return `text` in one line of printable characters, cut off at MAX_CHARACTERS.
 
     text: octets that were no UTF-8 stand in it as surrogate escapes.
     loghex: show every octet outside 0x20 to 0x7e as `<0x##>`; else only what cannot be printed.
-    brackets: show `[` like that too. In a log file an address in brackets says who the client is, and programs like
-    fail2ban act on it, so no client may write one.
     """
     if len(text) > MAX_CHARACTERS:
         text = text[:MAX_CHARACTERS] + "..."
-    if not (text.isascii() and text.isprintable()):
-        if loghex:
-            text = _HEX_OCTETS.sub(_octet, text.encode("utf-8", "surrogateescape")).decode("ascii")
-        else:
-            text = "".join(c if c.isprintable() else _hex(c.encode("utf-8", "surrogateescape")) for c in text)
-    return text.replace("[", "<0x5b>") if brackets else text
+    if text.isascii() and text.isprintable():
+        return text
+    if loghex:
+        return _HEX_OCTETS.sub(_octet, text.encode("utf-8", "surrogateescape")).decode("ascii")
+    return "".join(c if c.isprintable() else _hex(c.encode("utf-8", "surrogateescape")) for c in text)
+
+
+def without_brackets(text: str) -> str:
+    """Return `text` with `[` shown like what is not printable, so that no address stands in brackets."""
+    return text.replace("[", "<0x5b>")
 
 
 def _octet(match: re.Match[bytes]) -> bytes:

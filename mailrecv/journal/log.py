@@ -46,23 +46,27 @@ def _system_journal(flags: str, *, loghex: bool) -> Journal:
         import structlog.dev  # slow to import, but then a person waits
 
         render = (processors.for_terminal, structlog.dev.ConsoleRenderer(colors=True), processors.end_line)
-        return _journal(sinks.Stream(), *render, flags=flags, loghex=loghex, brackets=False)
+        return _journal(sinks.Stream(), *render, flags=flags, loghex=loghex, brackets=True)
     if os.path.exists(sinks.JOURNALD_SOCKET):
-        return _journal(sinks.Journald(), processors.render_for_journald, flags=flags, loghex=loghex, brackets=False)
+        return _journal(sinks.Journald(), processors.render_for_journald, flags=flags, loghex=loghex, brackets=True)
     if os.path.exists(sinks.SYSLOG_SOCKET):
-        return _journal(sinks.Syslog(), processors.render_for_syslog, flags=flags, loghex=loghex, brackets=True)
+        return _journal(sinks.Syslog(), processors.render_for_syslog, flags=flags, loghex=loghex, brackets=False)
     return _file_journal(sinks.Stream(), flags, loghex=loghex)
 
 
 def _file_journal(sink: sinks.File | sinks.Stream, flags: str, *, loghex: bool) -> Journal:
-    render = processors.RenderForFile(with_address="F" in flags or "a" in flags)
-    return _journal(sink, render, flags=flags, loghex=loghex, brackets=True)
+    return _journal(sink, processors.render_for_file, flags=flags, loghex=loghex, brackets=False)
 
 
 def _journal(sink: object, *render: Any, flags: str, loghex: bool, brackets: bool) -> Journal:
-    """Return a journal that ends in a sink.  render: the steps that make what the sink takes."""
-    make_safe = processors.MakeSafe(loghex=loghex, brackets=brackets)
-    steps = [processors.Select(flags), make_safe, processors.describe, *render]
+    """Return a journal that ends in a sink.
+
+    render: the steps that make what the sink takes.  brackets: let a client's words have brackets, as long as the flags
+    do not say that a program like fail2ban reads the messages.
+    """
+    with_address = "F" in flags or "a" in flags
+    describe = processors.Describe(with_address=with_address, brackets=brackets and not with_address)
+    steps = [processors.Select(flags), processors.MakeSafe(loghex=loghex), describe, *render]
     return Journal(sink, steps, {})
 
 

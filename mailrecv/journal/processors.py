@@ -11,9 +11,8 @@ from syslog import LOG_CRIT, LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNI
 
 from mailrecv.journal.bound_logger import DropEvent
 from mailrecv.journal.catalogue import OWN_FACTS, Entry
-from mailrecv.journal.escape import shown
+from mailrecv.journal.escape import shown, without_brackets
 from mailrecv.journal.sinks import IDENTIFIER
-from mailrecv.reply import Reply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,11 +44,10 @@ class Select:
 
 
 class MakeSafe:
-    """Turns every fact into text that is safe in a log. Replies and what the configuration says keep their brackets."""
+    """Turns every fact into text that is safe in a log."""
 
-    def __init__(self, *, loghex: bool, brackets: bool) -> None:
+    def __init__(self, *, loghex: bool) -> None:
         self._loghex = loghex
-        self._brackets = brackets
 
     def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
         for name, value in event.items():
@@ -57,15 +55,31 @@ class MakeSafe:
                 event[name] = f"{value:.3f}"
             elif not isinstance(value, Entry):
                 text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
-                own = isinstance(value, Reply) or name in OWN_FACTS
-                event[name] = shown(text, loghex=self._loghex, brackets=self._brackets and not own)
+                event[name] = shown(text, loghex=self._loghex)
         return event
 
 
-def describe(logger: Any, method: str, event: EventDict) -> EventDict:
-    """Add the readable message."""
-    event["message"] = event["entry"].message.format_map(event)
-    return event
+class Describe:
+    """Adds the readable message; the facts stay as they are.
+
+    with_address: begin it with the client's address in brackets, as fail2ban needs it.
+    brackets: let a client's words have brackets, too. In a log that programs like fail2ban read, an address in brackets
+    says who the client is, so no client may write one there.
+    """
+
+    def __init__(self, *, with_address: bool, brackets: bool) -> None:
+        self._with_address = with_address
+        self._brackets = brackets
+
+    def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
+        facts = event if self._brackets else {name: _without_brackets(name, fact) for name, fact in event.items()}
+        address = f"[{event['client_address']}] " if self._with_address and "client_address" in event else ""
+        event["message"] = address + event["entry"].message.format_map(facts)
+        return event
+
+
+def _without_brackets(name: str, fact: Any) -> Any:
+    return fact if name == "entry" or name in OWN_FACTS else without_brackets(fact)
 
 
 def render_for_journald(logger: Any, method: str, event: EventDict) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -87,15 +101,9 @@ def render_for_syslog(logger: Any, method: str, event: EventDict) -> tuple[tuple
     return (event["message"], event["entry"].priority), {}
 
 
-class RenderForFile:
-    """Makes a line for a file.  with_address: put the client's address before the message, as fail2ban needs it."""
-
-    def __init__(self, *, with_address: bool) -> None:
-        self._with_address = with_address
-
-    def __call__(self, logger: Any, method: str, event: EventDict) -> str:
-        address = f"[{event['client_address']}] " if self._with_address and "client_address" in event else ""
-        return f"{time.asctime()} {IDENTIFIER.upper()}[{os.getpid()}]: {address}{event['message']}\n"
+def render_for_file(logger: Any, method: str, event: EventDict) -> str:
+    """Return a line for a file."""
+    return f"{time.asctime()} {IDENTIFIER.upper()}[{os.getpid()}]: {event['message']}\n"
 
 
 def for_terminal(logger: Any, method: str, event: EventDict) -> EventDict:

@@ -29,14 +29,20 @@ PACKAGES = (
     "python3-systemd",
     # what the stories use
     "dnsmasq-base",
+    "fail2ban",
     "iproute2",
     "logrotate",
     "netcat-openbsd",
+    "nftables",
+    "sudo",
     "swaks",
     "xinetd",
 )
 # What would start by itself while a test looks elsewhere.
-MASKED = ("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "logrotate.timer", "xinetd.service")
+MASKED = (
+    *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "logrotate.timer"),
+    *("fail2ban.service", "xinetd.service"),
+)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mailrecv.journal.escape import MAX_CHARACTERS, shown
+from mailrecv.journal.escape import MAX_CHARACTERS, shown, without_brackets
 
 EVERY_OCTET = bytes(range(256)).decode("utf-8", "surrogateescape")
 UNUSUAL = "\u0085\u00ad\u200b\u202e\u2028\u2029\ufeff\ue000\U000e0001\ud800\udfff\u009b"
@@ -23,28 +23,27 @@ UNUSUAL = "\u0085\u00ad\u200b\u202e\u2028\u2029\ufeff\ue000\U000e0001\ud800\udff
 )
 def test_shown(text: str, hexadecimal: str, plain: str) -> None:
     """What is not printable ASCII, or with loghex off what is not printable at all, is shown octet by octet."""
-    assert shown(text, loghex=True, brackets=False) == hexadecimal
-    assert shown(text, loghex=False, brackets=False) == plain
+    assert shown(text, loghex=True) == hexadecimal
+    assert shown(text, loghex=False) == plain
 
 
 @pytest.mark.parametrize("loghex", [True, False])
 @pytest.mark.parametrize("text", [EVERY_OCTET, UNUSUAL.replace("\ud800", "").replace("\udfff", "")])
 def test_shown_is_one_printable_line(text: str, loghex: bool) -> None:
     """Whatever the text, what is shown is one printable line, which UTF-8 can encode, and pure ASCII with loghex."""
-    line = shown(text, loghex=loghex, brackets=True)
+    line = shown(text, loghex=loghex)
     assert line.isprintable()
     assert line.splitlines() == [line]
     assert line.isascii() or not loghex
-    assert "[" not in line
     assert line.encode()
 
 
 def test_brackets() -> None:
     """An opening bracket is shown in hexadecimal where an address in brackets has a meaning."""
-    assert shown("[9.9.9.9] x", loghex=False, brackets=True) == "<0x5b>9.9.9.9] x"
+    assert without_brackets("[9.9.9.9] [x") == "<0x5b>9.9.9.9] <0x5b>x"
 
 
 def test_long_text() -> None:
     """Text is cut off after MAX_CHARACTERS."""
-    assert shown("x" * MAX_CHARACTERS, loghex=True, brackets=True) == "x" * MAX_CHARACTERS
-    assert shown("x" * (MAX_CHARACTERS + 1), loghex=True, brackets=True) == "x" * MAX_CHARACTERS + "..."
+    assert shown("x" * MAX_CHARACTERS, loghex=True) == "x" * MAX_CHARACTERS
+    assert shown("x" * (MAX_CHARACTERS + 1), loghex=True) == "x" * MAX_CHARACTERS + "..."

@@ -43,25 +43,29 @@ def test_select(flag: str) -> None:
 
 
 def test_make_safe() -> None:
-    """Numbers and octets become text; brackets remain only in replies and in the configuration's words."""
-    safe = processors.MakeSafe(loghex=True, brackets=True)
-    facts = {"reply": Reply(550, "No [x]\nno"), "command": b"\xff[", "helo": "[x", "pattern": "[a]"}
+    """Numbers and octets become text, in one printable line."""
+    safe = processors.MakeSafe(loghex=True)
+    facts = {"reply": Reply(550, "No [x]\nno"), "command": b"\xff["}
     made = safe(None, "msg", event(**facts, seconds=1.23456, line=7))
     del made["event"], made["entry"]
-    assert made == {
-        "reply": "550-No [x] / 550 no",
-        "command": "<0xff><0x5b>",
-        "helo": "<0x5b>x",
-        "pattern": "[a]",
-        "seconds": "1.235",
-        "line": "7",
-    }
+    assert made == {"reply": "550-No [x] / 550 no", "command": "<0xff>[", "seconds": "1.235", "line": "7"}
+
+
+@pytest.mark.parametrize("brackets, sender", [(True, "[9.9.9.9]"), (False, "<0x5b>9.9.9.9]")])
+def test_describe(brackets: bool, sender: str) -> None:
+    """In the message, brackets may remain in the configuration's words alone; facts are never touched."""
+    facts = {"sender": "[9.9.9.9]", "recipient": "a@b", "route": "append /[x]", "line": "7"}
+    describe = processors.Describe(with_address=False, brackets=brackets)
+    made = describe(None, "msg", event(catalogue.ROUTED, **facts))
+    assert made["message"] == f"mail from <{sender}> to <a@b>: append /[x] (line 7)"
+    assert facts.items() <= made.items()
 
 
 def test_render_for_journald() -> None:
     """Every fact is a field, in one line each, and the message comes first."""
-    made = processors.MakeSafe(loghex=True, brackets=False)(None, "msg", event(reply=Reply(550, "No"), command=FORGED))
-    fields, options = processors.render_for_journald(None, "msg", processors.describe(None, "msg", made))
+    made = processors.MakeSafe(loghex=True)(None, "msg", event(reply=Reply(550, "No"), command=FORGED))
+    described = processors.Describe(with_address=False, brackets=False)(None, "msg", made)
+    fields, options = processors.render_for_journald(None, "msg", described)
     assert options == {}
     assert fields == (
         "MESSAGE=ERROR: 550 No",
