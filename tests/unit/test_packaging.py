@@ -19,6 +19,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 BOUNDS = dict(text.split(">=") for text in PROJECT["dependencies"])  # the lowest version, by name
 OLDEST_PYTHON = PROJECT["requires-python"].removeprefix(">=")
 BUNDLED = "pcre2"
+MADE = (f"{BUNDLED}/", "completion/")  # by packaging/build-deb, and not in the work tree
 
 
 def debian(name: str) -> str:
@@ -75,7 +76,7 @@ def test_the_bundled_binding_is_recent_enough() -> None:
 
 def test_what_is_installed_is_there() -> None:
     """Every file that the package installs is in the work tree, or made on the way."""
-    sources = [path for path in installed() if not path.startswith(f"{BUNDLED}/")]
+    sources = [path for path in installed() if not path.startswith(MADE)]
     sources += [path for name in ("docs", "examples") for path in debian(name).split()]
     assert [path for path in sources if not (ROOT / path).exists()] == []
     assert installed()["docs/mailrecv.conf"] == "etc"  # the one that other tests show to have no fault and take no mail
@@ -84,6 +85,15 @@ def test_what_is_installed_is_there() -> None:
 def test_every_manual_page_gets_into_the_package() -> None:
     """The package has all manual pages."""
     assert debian("manpages") == "docs/man/*\n"
+
+
+def test_the_completion_is_where_shells_look_for_it() -> None:
+    """Each shell finds the completion by the name of the program, in the folder that Debian has for packages."""
+    places = {source: target for source, target in installed().items() if source.startswith("completion/")}
+    assert places == {
+        "completion/bash/mailrecv": "usr/share/bash-completion/completions",
+        "completion/zsh/_mailrecv": "usr/share/zsh/vendor-completions",
+    }
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: str(path.name))
