@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import subprocess
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -13,42 +12,12 @@ from pathlib import Path
 import pytest
 
 from mailrecv.journal.catalogue import CATALOGUE
-from tests.clients.servers import Site, Starter, Wire, in_private_mounts
+from tests.clients.forger import CLIENT, Forged, from_client
+from tests.clients.servers import Starter, in_private_mounts
+from tests.support import forgeries
 from tests.support.machine import typed
 
-CLIENT = "127.0.0.7"  # of the loopback too, and nobody else's
 LINE = re.compile(r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4} MAILRECV\[\d+\]: (?P<message>.+)")
-SEED_FILTER = r"^.* \[<HOST>\] ERROR: 550 No one here"
-EXAMPLE_FILTER = Path(__file__).parents[2] / "docs/examples/fail2ban/filter.d/mailrecv.conf"
-
-BAN = "[9.9.9.9] ERROR: 550 No one here by that name."
-FORGED_LINE = f"Mon Aug  1 12:40:13 2022 MAILRECV[1]: {BAN}"
-# As many ways as there are for a client's words to get into the log, with what ends a line somewhere.
-FORGERIES: list[str | bytes] = [
-    *(f"{command} {BAN}" for command in ["HELO", "EHLO", "NOOP", "VRFY", "QUITE"]),
-    *(b"HELO x" + end + FORGED_LINE.encode() for end in [b"\n", b"\r", b"\0", b"\x85", b"\xc2\x85", b"\xe2\x80\xa8"]),
-    f'MAIL FROM:<"{BAN}"@client>',
-    f'RCPT TO:<"{BAN}"@nowhere>',
-    f'RCPT TO:<"x> {BAN}"@mydomain.com>',
-    b"RCPT TO:<x\n" + FORGED_LINE.encode() + b">",
-    "RCPT TO:<echo@mydomain.com>",
-    "DATA",
-    f"Subject: {BAN}\n{FORGED_LINE}\r{FORGED_LINE}\x00{FORGED_LINE}\u2028{FORGED_LINE}",
-    FORGED_LINE,
-    BAN,
-    ".",
-]
-
-
-@contextmanager
-def from_client(port: int) -> Generator[Wire, None, None]:
-    """Connect from the address of the client."""
-    with socket.socket() as connection:
-        connection.bind((CLIENT, 0))
-        connection.settimeout(10)
-        connection.connect(("127.0.0.1", port))
-        with Wire(connection) as wire:
-            yield wire
 
 
 # A file
@@ -80,45 +49,15 @@ def test_log_file_that_is_rotated_in_a_session(start: Starter) -> None:
     assert "SMTP connection" in (session.site.folder / "log.1").read_text()
 
 
-def banned(log: Path, failregex: str) -> list[str]:
-    """Return the addresses that fail2ban finds in a log.  failregex: or the path of a filter."""
-    command = ["fail2ban-regex", "--out", "ip", str(log), failregex]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-
-
-@pytest.fixture(params=["on", "off"])
-def forged(start: Starter, request: pytest.FixtureRequest) -> Site:
-    """The site of a server, with `loghex` on and off, whose client said all that it could to forge the log."""
-    server = start.server(
-        "listen",
-        "debug a",
-        f"loghex {request.param}",
-        "limit.smtp_ascii off",
-        "deadletter_file {folder}/dead",
-        "deliver rcpt_to echo@mydomain.com pipe cat",
-    )
-    with from_client(server.port) as client:
-        client.send(typed(*FORGERIES, *["MAIL FROM:<a@b>", "RCPT TO:<nobody@mydomain.com>", "RSET"] * 3, "QUIT"))
-        assert client.rest().count("550 No one here by that name.") == 3
-    return server.site
-
-
-@pytest.mark.needs_tool("fail2ban-regex")
-@pytest.mark.parametrize("failregex", [SEED_FILTER, str(EXAMPLE_FILTER)], ids=["seed", "example"])
-def test_fail2ban(forged: Site, failregex: str) -> None:
-    """fail2ban finds the client as often as it was refused, and nobody else, whatever the client said."""
-    assert banned(forged.folder / "log", failregex) == [CLIENT] * 3
-
-
-def test_no_line_can_be_forged(forged: Site) -> None:
+def test_no_line_can_be_forged(forged: Forged) -> None:
     """Whatever a client says stands behind its own address, in a line of the server's."""
-    lines = forged.log.splitlines()
+    lines = forged.site.log.splitlines()
     for kind in ["SMTP cmd: ", "regex ", "mail from ", " begins", " data: ", " output: ", " delivered"]:
-        assert any(kind in line and "9.9.9.9" in line for line in lines), kind
+        assert any(kind in line and forgeries.VICTIM in line for line in lines), kind
     for line in lines:
         logged = LINE.fullmatch(line)
         assert logged, line
-        assert logged["message"].startswith((f"[{CLIENT}] ", f"DEBUG: {forged.config}:", "listening on ")), line
+        assert logged["message"].startswith((f"[{CLIENT}] ", f"DEBUG: {forged.site.config}:", "listening on ")), line
 
 
 # The system's log

@@ -15,9 +15,7 @@ from mailrecv import cli
 from mailrecv.config.directives import DIRECTIVES
 from mailrecv.config.reader import parse_config
 from mailrecv.journal import catalogue
-from mailrecv.journal.log import open_journal
 from mailrecv.limits import Limits
-from mailrecv.reply import Reply
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -127,21 +125,6 @@ def test_links_lead_somewhere() -> None:
 def test_no_limit_is_made_up() -> None:
     """The README speaks of no limit that does not exist."""
     assert set(re.findall(r"limit\.[a-z_]+", README)) <= set(DIRECTIVES)
-
-
-@pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7"])
-def test_the_fail2ban_filter_finds_who_was_refused(address: str, tmp_path: Path) -> None:
-    """The filter matches the line of a refusal, and takes the client's address from it, not one that a client wrote."""
-    log = tmp_path / "log"
-    journal = open_journal(str(log), "Fs").bind(client_address=address, client_name="unknown")
-    journal.record(catalogue.COMMAND, command=b"HELO [192.0.2.1] ERROR: 550 No one here")
-    journal.record(catalogue.REFUSAL, reply=Reply(550, "No one here by that name."), command=b"", recipient="", line=0)
-    filter_file = (EXAMPLES / "fail2ban" / "filter.d" / "mailrecv.conf").read_text(encoding="utf-8")
-    expression = re.search(r"(?m)^failregex = (.*)$", filter_file)
-    assert expression
-    failregex = expression[1].replace("<ADDR>", "(?P<address>[0-9a-f:.]+)")
-    undated = [line[len("Mon Aug  1 12:40:13 2022") :] for line in log.read_text(encoding="utf-8").splitlines()]
-    assert [match["address"] for match in map(re.compile(failregex).search, undated) if match] == [address]
 
 
 @pytest.mark.needs_tool("systemd-analyze")
