@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import syslog
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -12,6 +13,8 @@ JOURNALD_SOCKET = "/run/systemd/journal/socket"
 SYSLOG_SOCKET = "/dev/log"
 _FILE_MODE = 0o644
 # Not to wait for the reader of a FIFO: a log must never hold up a session.
+_ROTATION_SECONDS = 0.5  # how long a log may be missing, or not ours yet, while it is rotated on a busy machine
+_ROTATION_STEP_SECONDS = 0.005
 _FILE_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 
 
@@ -54,17 +57,33 @@ class File:
     def __init__(self, path: str, complain: Callable[[OSError, str], None]) -> None:
         self._path = path
         self._complain = complain
+        self._may_wait = True
 
     def msg(self, line: str) -> None:
         """Append a line, in one write, so that the lines of several processes never mix."""
         try:
-            fd = os.open(self._path, _FILE_FLAGS, _FILE_MODE)
+            fd = self._open()
             try:
                 os.write(fd, line.encode("utf-8", "replace"))
             finally:
                 os.close(fd)
         except OSError as error:
             self._complain(error, line)
+
+    def _open(self) -> int:
+        # In a folder that is not ours, logrotate renames the file, makes a new one, and then gives it to us. If that
+        # takes too long, no further line waits for it.
+        deadline = time.monotonic() + _ROTATION_SECONDS if self._may_wait else 0.0
+        while True:
+            try:
+                fd = os.open(self._path, _FILE_FLAGS, _FILE_MODE)
+                self._may_wait = True
+                return fd
+            except PermissionError:
+                self._may_wait = time.monotonic() < deadline
+                if not self._may_wait:
+                    raise
+                time.sleep(_ROTATION_STEP_SECONDS)
 
 
 class Stream:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import threading
 
 import pytest
 
 from mailrecv.journal.catalogue import CATALOGUE
+from tests.system.machine import wait_until
 from tests.system.mailhost import EXAMPLES, FOLDER, MailHost
+
+LOG = "/var/log/mailrecv.log"
 
 
 def test_fields(server: MailHost) -> None:
@@ -69,20 +73,61 @@ def test_output_of_a_command(server: MailHost) -> None:
     ]
 
 
-def test_logrotate(server: MailHost) -> None:
-    """logrotate, with the example that comes with the package, renews the log file in the middle of a session."""
+@pytest.fixture
+def rotated(server: MailHost) -> MailHost:
+    """The machine with a log file, as the README makes it, that logrotate looks after."""
     server.configure("logfile /var/log/mailrecv.log", "debug s")
-    server.run("install", "-o", "mailrecv", "-g", "adm", "-m", "640", "/dev/null", "/var/log/mailrecv.log")
+    server.shell(f"rm -f {LOG}*")
+    server.run("install", "-o", "mailrecv", "-g", "adm", "-m", "640", "/dev/null", LOG)
     server.run("cp", f"{EXAMPLES}/logrotate.d/mailrecv", "/etc/logrotate.d/")
-    log, old = server.path("/var/log/mailrecv.log"), server.path("/var/log/mailrecv.log.1")
-    with server.connect() as client:
+    return server
+
+
+def test_logrotate(rotated: MailHost) -> None:
+    """logrotate, with the example that comes with the package, renews the log file in the middle of a session."""
+    log, old = rotated.path(LOG), rotated.path(f"{LOG}.1")
+    with rotated.connect() as client:
         client.reply()
         client.ask("NOOP first")
-        server.run("logrotate", "--force", "/etc/logrotate.d/mailrecv")
+        rotated.run("logrotate", "--force", "/etc/logrotate.d/mailrecv")
         client.ask("NOOP second")
         client.ask("QUIT")
         client.rest()
     assert "SMTP cmd: NOOP first" in old.read_text()
     assert "SMTP cmd: NOOP second" in log.read_text()
     assert "connection closed (quit)" in log.read_text()
-    assert server.run("stat", "--format=%U:%G %a", "/var/log/mailrecv.log") == "mailrecv:adm 640\n"
+    assert rotated.run("stat", "--format=%U:%G %a", LOG, f"{LOG}.1") == "mailrecv:adm 640\n" * 2
+
+
+def test_logrotate_under_load(rotated: MailHost) -> None:
+    """However often the log is rotated while sessions write to it, every line is there, once and whole.
+
+    A line that could not be written for too long is in the journal, which says so.
+    """
+    number, rotations = 4, 8  # as many as old files are kept
+    rotated.configure(f"logfile {LOG}", "debug s", "limit.smtp_commands 1000000")
+    done = threading.Event()
+
+    def talk(name: int) -> list[str]:
+        said: list[str] = []
+        with rotated.connect() as client:
+            client.reply()
+            while not done.is_set():
+                said.append(f"NOOP {name}.{len(said)}.")
+                client.ask(said[-1])
+        return said
+
+    with rotated.threads(number) as threads:
+        sessions = [threads.submit(talk, name) for name in range(number)]
+        try:
+            for _ in range(rotations):
+                wait_until(lambda: rotated.path(LOG).stat().st_size, "lines in the log")
+                rotated.run("logrotate", "--force", "/etc/logrotate.d/mailrecv")
+        finally:
+            done.set()
+    said = [command for session in sessions for command in session.result()]
+    lines = "\n".join([rotated.shell(f"zcat --force {LOG}*"), *rotated.messages("MAILRECV_EVENT=logfile_failed")])
+    assert sorted(re.findall(r"(?m)\]: DEBUG: SMTP cmd: (NOOP \S+)$", lines)) == sorted(said)
+    files = [LOG, f"{LOG}.1", *(f"{LOG}.{number}.gz" for number in range(2, rotations + 1))]
+    stat = rotated.shell(f"stat --format='%n %U:%G %a' {LOG}*").splitlines()
+    assert sorted(stat) == sorted(f"{file} mailrecv:adm 640" for file in files)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -126,6 +128,33 @@ def test_file_that_cannot_be_written(tmp_path: Path) -> None:
     ((error, line),) = complaints
     assert isinstance(error, IsADirectoryError)
     assert line == "a line\n"
+
+
+def test_file_that_is_not_ours_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line waits while logrotate makes the new file and gives it to us; if it never does, one line waits for it."""
+    log, clock, real_open = tmp_path / "log", [0.0], os.open
+    complaints: list[str] = []
+    rotation_seconds = iter([0.1, 0.1, math.inf])
+
+    def open_what_is_ours(path: str, *options: int) -> int:
+        if clock[0] < ours_at:
+            raise PermissionError
+        return real_open(path, *options)
+
+    monkeypatch.setattr(os, "open", open_what_is_ours)
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: clock.append(clock.pop() + seconds))
+    file = sinks.File(str(log), lambda _, line: complaints.append(line))
+    for line in ("first\n", "second\n", "third\n"):
+        ours_at = clock[0] + next(rotation_seconds)
+        file.msg(line)
+    assert (log.read_text(), complaints) == ("first\nsecond\n", ["third\n"])
+    gave_up_at = clock[0]
+    file.msg("fourth\n")
+    assert (clock[0], complaints) == (gave_up_at, ["third\n", "fourth\n"])
+    ours_at = 0.0
+    file.msg("fifth\n")
+    assert log.read_text() == "first\nsecond\nfifth\n"
 
 
 def test_fifo_without_reader(tmp_path: Path) -> None:
