@@ -14,7 +14,6 @@ from docs.figures import with_sections
 from mailrecv import cli
 from mailrecv.config.directives import DIRECTIVES
 from mailrecv.config.reader import parse_config
-from mailrecv.journal import catalogue
 from mailrecv.limits import Limits
 
 ROOT = Path(__file__).parents[2]
