@@ -19,11 +19,13 @@ from mailrecv.limits import Limits
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = ROOT / "docs" / "examples"
+README_DEBIAN = (ROOT / "packaging" / "debian" / "README.Debian").read_text(encoding="utf-8")
 COMMENTED_CONFIG = (ROOT / "docs" / "mailrecv.conf").read_text(encoding="utf-8")
 
 CONFIGS = {
     "docs/mailrecv.conf": COMMENTED_CONFIG,
     **{f"docs/examples/{path.name}": path.read_text(encoding="utf-8") for path in EXAMPLES.glob("*.conf")},
+    "README.Debian": "\n".join(re.findall(r"(?m)^ {8}(.*)$", README_DEBIAN)),
     **{f"README.md, block {n}": text for n, text in enumerate(re.findall(r"(?ms)^```conf\n(.*?)^```", README), 1)},
 }
 SHOWN_FILES = dict(re.findall(r"(?ms)^```\w+ file=(\S+)\n(.*?)^```", README))
