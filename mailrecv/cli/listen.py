@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import socket
 import sys
@@ -25,7 +26,9 @@ def run(options: argparse.Namespace) -> int:
     try:
         listener = _listener(*options.address)
     except OSError as error:
-        print(f"mailrecv: cannot listen on {_shown(*options.address)}: {error.strerror or error}", file=sys.stderr)
+        address, port = options.address
+        shown = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        print(f"mailrecv: cannot listen on {shown}: {error.strerror or error}{_remedy(error, port)}", file=sys.stderr)
         return os.EX_UNAVAILABLE
     return serve(listener, options.config, options.debug, options.logfile)
 
@@ -62,5 +65,15 @@ def _listener(address: str, port: int) -> socket.socket:
     return listener
 
 
-def _shown(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+def _remedy(error: OSError, port: int) -> str:
+    """Return what to do about an address that cannot be listened at."""
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"; another program has this port, and ss -ltnp 'sport = {port}' shows which"
+        case errno.EACCES:
+            return "; ports below 1024 are root's: let systemd listen there (mailrecv.socket), or take one such as 2525"
+        case errno.EADDRNOTAVAIL:
+            return "; this machine has no such address, but those that `ip address` shows, and 0.0.0.0 or [::] for all"
+        case _ if isinstance(error, socket.gaierror):
+            return "; write the address in digits, as in 192.0.2.7:2525 or [2001:db8::7]:2525"
+    return ""

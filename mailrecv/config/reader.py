@@ -7,6 +7,7 @@ write to it.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -25,9 +26,17 @@ def read_config(path: str) -> Config:
 
     path: of the file. Raises ConfigError with all its faults, or with one when it cannot be read at all.
     """
+    return read_config_and_lines(path)[0]
+
+
+def read_config_and_lines(path: str) -> tuple[Config, list[str]]:
+    """Return the configuration that a file holds, and its lines, for whoever has more to say of them. Raises as above.
+
+    path: of the file.
+    """
     before = _identity(path)  # should the file change while it is read, this is not the new one's
     octets, known = read_file(path)
-    return parse_config(octets, path, known).replace(identity=before)
+    return parse_config(octets, path, known).replace(identity=before), split_lines(octets)
 
 
 def read_file(path: str) -> tuple[bytes, tuple[Fault, ...]]:
@@ -37,8 +46,7 @@ def read_file(path: str) -> tuple[bytes, tuple[Fault, ...]]:
             risk = _risk(os.fstat(file.fileno()))
             octets = file.read()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ConfigError([Fault(path, 0, 0, f"cannot be read: {reason}")]) from None
+        raise ConfigError([Fault(path, 0, 0, f"cannot be read: {_reason(error)}")]) from None
     return octets, (Fault(path, 0, 0, risk),) if risk else ()
 
 
@@ -70,6 +78,17 @@ def _identity(path: str) -> tuple[int, ...]:
         return ()  # reading it will tell
 
 
+def _reason(error: OSError | ValueError) -> str:
+    """Return why a file cannot be read, and what to do."""
+    if not isinstance(error, OSError):
+        return str(error)
+    if error.errno == errno.EACCES:
+        return f"{error.strerror} for the user {_user(os.geteuid())} (namei -l shows which permission is missing)"
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+        return f"{error.strerror} (a file is needed, -c names one)"
+    return str(error.strerror)
+
+
 def split_lines(octets: bytes) -> list[str]:
     """Return the lines of a file; octets that are not UTF-8 stand as surrogates."""
     lines = octets.removeprefix(b"\xef\xbb\xbf").split(b"\n")
@@ -81,7 +100,8 @@ def _risk(status: os.stat_result) -> str | None:
     if stat.S_ISCHR(status.st_mode):
         return None  # /dev/null may be written to by everybody, and stays empty
     if status.st_uid not in (0, os.geteuid()):
-        return f"belongs to {_user(status.st_uid)}, neither to root nor to the user who reads it, and can run commands"
+        whose = f"belongs to {_user(status.st_uid)}, neither to root nor to the user who reads it"
+        return f"{whose}, and can run commands (chown root mends that)"
     if status.st_mode & stat.S_IWOTH:
         return "may be changed by everybody, and can run commands (chmod o-w mends that)"
     if status.st_mode & stat.S_IWGRP and not _is_private(status.st_gid, status.st_uid):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import time
 from collections.abc import Sequence
 
@@ -93,11 +95,22 @@ def _deliver(message: Message, destination: Destination, deadline: float) -> Out
             case method:
                 raise ValueError(f"no such method: {method}")
     except OSError as error:
-        return Outcome(Status.TEMPORARY, reason(error), timed_out=isinstance(error, TimeoutError))
+        where = "" if destination.method == "pipe" else target
+        return Outcome(Status.TEMPORARY, reason(error, where), timed_out=isinstance(error, TimeoutError))
     return Outcome(Status.DELIVERED)
 
 
-def reason(error: OSError) -> str:
-    """Return why a delivery failed, and what it failed at."""
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}"
+def reason(error: OSError, where: str = "") -> str:
+    """Return why a delivery failed, and what it failed at.  where: the path, if the error itself has none."""
+    path = error.filename or where
+    whom = f" for the user {_user()}" if error.errno == errno.EACCES else ""
+    return (f"{path}: " if path else "") + f"{error.strerror or error}{whom}"
+
+
+def _user() -> str:
+    import pwd  # only a failure needs it
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())

@@ -24,12 +24,16 @@ class Spool:
         self._file: IO[bytes] = BytesIO()
 
     def write(self, octets: bytes) -> None:
-        """Add mail data. Raises OSError when the temporary file cannot be written."""
-        if self.size <= MEMORY_OCTETS < self.size + len(octets):
-            memory, self._file = self._file, temporary_file()
-            memory.seek(0)
-            write_all(self._file, memory.read())
-        write_all(self._file, octets)
+        """Add mail data. Raises OSError, with the directory, when the temporary file cannot be written."""
+        try:
+            if self.size <= MEMORY_OCTETS < self.size + len(octets):
+                memory, self._file = self._file, temporary_file()
+                memory.seek(0)
+                write_all(self._file, memory.read())
+            write_all(self._file, octets)
+        except OSError as error:
+            error.filename = error.filename or _directory()
+            raise
         self.size += len(octets)
 
     def blocks(self) -> Iterator[bytes]:
@@ -45,7 +49,7 @@ class Spool:
 
 def temporary_file() -> IO[bytes]:
     """Return a new file without a name, in TMPDIR or else /var/tmp: /tmp may well be memory. Raises OSError."""
-    directory = os.environ.get("TMPDIR") or "/var/tmp"  # noqa: S108 - nameless
+    directory = _directory()
     try:
         fd = os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -55,6 +59,10 @@ def temporary_file() -> IO[bytes]:
 
         return tempfile.TemporaryFile(dir=directory, buffering=0)
     return os.fdopen(fd, "r+b", buffering=0)
+
+
+def _directory() -> str:
+    return os.environ.get("TMPDIR") or "/var/tmp"  # noqa: S108 - for files without a name
 
 
 def write_all(file: IO[bytes], octets: bytes) -> None:

@@ -36,7 +36,8 @@ def open_journal(logfile: str = "syslog", flags: str = "", *, loghex: bool = Tru
 
     def complain(error: OSError, line: str) -> None:
         system = _system_journal(flags, loghex=loghex)  # made only now: it may import much
-        system.record(catalogue.LOGFILE_FAILED, reason=f"{logfile}: {error.strerror}", text=line.rstrip("\n"))
+        reason = f"{logfile}: {error.strerror} (mailrecv check says what to do)"
+        system.record(catalogue.LOGFILE_FAILED, reason=reason, text=line.rstrip("\n"))
 
     return _file_journal(sinks.File(logfile, complain), flags, loghex=loghex)
 

@@ -10,12 +10,14 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from mailrecv.config.model import ClientPattern, Config
+from mailrecv.limits import Limits
 from mailrecv.policy.decision import Decision, Test
 from mailrecv.policy.patterns import Verdict
 from mailrecv.reply import Reply
 
 NOT_ALLOWED = Reply(554, "This server takes no mail from your host")
 NAME_NOT_KNOWN_NOW = Reply(421, "Your host name cannot be looked up now, try again later")
+_NO_NAME = Limits().fcrdns_check.reply  # what no administrator has chosen
 
 
 class Client(Protocol):
@@ -45,8 +47,8 @@ def admit(config: Config, client: Client) -> Decision:
     """Decide whether a client may talk to this server at all."""
     if config.limits.fcrdns_check.on and not client.loopback and client.name is None:
         reply = config.limits.fcrdns_check.reply
-        if client.name_unknown_now and reply.code >= 500:
-            reply = NAME_NOT_KNOWN_NOW
+        if client.name_unknown_now and (reply.code >= 500 or reply == _NO_NAME):
+            reply = NAME_NOT_KNOWN_NOW  # so that the log, too, tells a DNS that is down from a name that is missing
         return Decision(reply, 0, limit="fcrdns_check")
     if not config.allow:
         return Decision(None, 0)

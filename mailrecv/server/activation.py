@@ -26,7 +26,7 @@ def take_socket() -> socket.socket | None:
     given = _take_from_systemd() if "LISTEN_FDS" in os.environ else None
     given = given or _take_from_standard_input()
     if given is not None and given.type != socket.SOCK_STREAM:
-        raise ActivationError(f"a stream socket is needed, this one is {given.type.name}")
+        raise ActivationError(f"a stream socket is needed (ListenStream=), this one is {given.type.name}")
     return given
 
 
@@ -54,10 +54,11 @@ def _take_from_systemd() -> socket.socket | None:
     try:
         fds = listen_fds()
         if len(fds) > 1:
-            raise ActivationError(f"one socket is needed, systemd gave {len(fds)}")
+            raise ActivationError(f"one socket is needed (a single ListenStream=), systemd gave {len(fds)}")
         return socket.socket(fileno=fds[0]) if fds else None
     except OSError as error:
-        raise ActivationError(f"LISTEN_FDS does not stand for a socket: {error.strerror}") from None
+        what = f"LISTEN_FDS, which only systemd should set, does not stand for a socket: {error.strerror}"
+        raise ActivationError(what) from None
 
 
 def _take_from_standard_input() -> socket.socket | None:

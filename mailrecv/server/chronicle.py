@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from mailrecv.client import Client
 from mailrecv.config.model import Config
-from mailrecv.delivery.handover import Destination
+from mailrecv.delivery.handover import Destination, reason
 from mailrecv.delivery.message import Message
 from mailrecv.delivery.outcome import Attempt, Status
 from mailrecv.journal import catalogue
@@ -111,7 +111,7 @@ class Chronicle:
 
     def spool_failed(self, error: OSError) -> None:
         """The mail data could not be kept."""
-        self._journal.record(catalogue.SPOOL_FAILED, reason=error.strerror or str(error))
+        self._journal.record(catalogue.SPOOL_FAILED, reason=reason(error))
 
     def delivery_begins(self, message: Message, destinations: Iterable[Destination]) -> None:
         """The message is complete and is handed over now."""

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.needs_root
 
 BY_EVERYBODY = "may be changed by everybody, and can run commands (chmod o-w mends that)"
 BY_GROUP = "may be changed by its group, and can run commands (chmod g-w mends that)"
-BY_OWNER = "belongs to {}, neither to root nor to the user who reads it, and can run commands"
+BY_OWNER = "belongs to {}, neither to root nor to the user who reads it, and can run commands (chown root mends that)"
 
 
 @pytest.fixture

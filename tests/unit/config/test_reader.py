@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -180,8 +181,9 @@ def test_every_fault_is_reported_in_file_order() -> None:
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     """A missing file, a directory, and a path that cannot be one are each a single fault, with the reason."""
-    assert reason(str(tmp_path / "missing")) == "cannot be read: No such file or directory"
-    assert reason(str(tmp_path)) == "cannot be read: Is a directory"
+    needed = "(a file is needed, -c names one)"
+    assert reason(str(tmp_path / "missing")) == f"cannot be read: No such file or directory {needed}"
+    assert reason(str(tmp_path)) == f"cannot be read: Is a directory {needed}"
     assert reason("mail\0recv.conf") == "cannot be read: embedded null byte"
 
 
@@ -190,7 +192,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     path = tmp_path / "mailrecv.conf"
     path.touch(mode=0)
     with unprivileged():
-        assert reason(str(path)) == "cannot be read: Permission denied"
+        assert re.fullmatch(r"cannot be read: Permission denied for the user \w+ \(namei -l .*\)", reason(str(path)))
 
 
 @pytest.mark.parametrize(

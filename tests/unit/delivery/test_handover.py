@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import itertools
+import re
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mailrecv.delivery.message import Message
 from mailrecv.delivery.outcome import Attempt, Status
 from mailrecv.reply import Reply
 from tests.support.delivery import a_message, copy_of, entry_of, messages_in
+from tests.support.users import as_nobody
 
 TOO_SLOW = Reply(450, "Too slow")
 DELIVERED, TEMPORARY, PERMANENT = Status
@@ -112,7 +114,7 @@ def test_two_recipients_in_one_mbox(tmp_path: Path) -> None:
     [
         ("append", "{}", "{}: Is a directory"),
         ("append", "{}/missing/mbox", "{}/missing/mbox: No such file or directory"),
-        ("append", "/dev/full", "No space left on device"),
+        ("append", "/dev/full", "/dev/full: No space left on device"),
         ("maildir", "/dev/null/x", "/dev/null/x: Not a directory"),
         ("pipe", ": " + "x" * 200_000, "/bin/sh: Argument list too long"),
     ],
@@ -122,6 +124,14 @@ def test_an_error_of_the_system(tmp_path: Path, method: str, target: str, reason
     reply, [attempt] = deliver(Destination("a@x", method, target.format(tmp_path)))
     assert reply.code == 451
     assert (attempt.outcome.status, attempt.outcome.detail) == (TEMPORARY, reason.format(tmp_path))
+
+
+@pytest.mark.needs_root
+def test_a_place_that_the_user_may_not_write(tmp_path: Path) -> None:
+    """Where permissions are in the way, the reason says whose: most often it is another user than one thinks."""
+    with as_nobody():
+        _, [attempt] = deliver(Destination("a@x", "append", f"{tmp_path}/mbox"))
+    assert re.fullmatch(r"/\S+: Permission denied for the user nobody", attempt.outcome.detail)
 
 
 def test_a_path_that_no_file_can_have(tmp_path: Path) -> None:

@@ -53,6 +53,12 @@ def test_a_check_that_dns_cannot_answer_now_refuses_for_now() -> None:
     assert refusal(config("limit.fcrdns_check on 450 Come back"), unknown) == Reply(450, "Come back")
 
 
+def test_a_dns_that_is_down_is_told_from_a_name_that_is_missing() -> None:
+    """Where the file has no reply of its own, client and log hear which of the two it is."""
+    assert refusal(config(), client(temporary=True)) == NAME_NOT_KNOWN_NOW
+    assert refusal(config(), client()) == Reply(421, "Your address has no confirmed host name, try again later")
+
+
 @pytest.mark.parametrize("fcrdns", ["on", "off"])
 def test_only_clients_that_match_are_let_in(fcrdns: str) -> None:
     """With `allow` lines a client has to match one, and that line decides."""

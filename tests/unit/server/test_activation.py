@@ -95,7 +95,8 @@ def test_two_sockets_from_systemd() -> None:
     """Two sockets are one too many."""
     with connected() as (_, server):
         ended = run_activated(server.fileno(), 2)
-    assert (ended.returncode, ended.stdout) == (64, b"refused: one socket is needed, systemd gave 2\n")
+    said = b"refused: one socket is needed (a single ListenStream=), systemd gave 2\n"
+    assert (ended.returncode, ended.stdout) == (64, said)
 
 
 def test_socket_that_systemd_passed_to_another_process() -> None:
@@ -126,7 +127,8 @@ def test_datagram_socket() -> None:
     """A datagram socket is nothing to serve."""
     with connected(socket.SOCK_DGRAM) as (_, server):
         ended = subprocess.run(COMMAND, stdin=server.fileno(), capture_output=True, timeout=10, check=False)
-    assert (ended.returncode, ended.stdout) == (64, b"refused: a stream socket is needed, this one is SOCK_DGRAM\n")
+    said = b"refused: a stream socket is needed (ListenStream=), this one is SOCK_DGRAM\n"
+    assert (ended.returncode, ended.stdout) == (64, said)
 
 
 def test_is_listening() -> None:
@@ -152,8 +154,8 @@ def test_file_from_systemd() -> None:
     """What LISTEN_FDS stands for may be no socket at all."""
     with Path(os.devnull).open("rb") as file:
         ended = run_activated(file.fileno(), 1)
-    said = b"refused: LISTEN_FDS does not stand for a socket: Socket operation on non-socket\n"
-    assert (ended.returncode, ended.stdout) == (64, said)
+    assert ended.returncode == 64
+    assert ended.stdout.startswith(b"refused: LISTEN_FDS, which only systemd should set, does not stand for a socket: ")
 
 
 def test_turn_away(capfd: pytest.CaptureFixture[str]) -> None:
