@@ -49,7 +49,7 @@ def look_up(address: str) -> Lookup:
         steps.append(f"{address} has no name: {error.strerror or error}")
         return Lookup(None, error.errno in _TEMPORARY_HOST_ERRORS, tuple(steps))
     for name in (first, *others)[:MAX_NAMES]:
-        if not _HOST_NAME.fullmatch(name) or _NUMERIC.fullmatch(name):  # 010.0.0.1 is 8.0.0.1 without asking DNS
+        if not is_host_name(name):
             steps.append(f"{address} has a name that is no host name: {name}")
             continue
         try:
@@ -65,6 +65,11 @@ def look_up(address: str) -> Lookup:
         if confirmed:
             return Lookup(name.rstrip(".").lower(), temporary=False, steps=tuple(steps))
     return Lookup(None, temporary, tuple(steps))
+
+
+def is_host_name(text: str) -> bool:
+    """Say whether a text can be the name of a host: 010.0.0.1 cannot, which is 8.0.0.1 without asking DNS."""
+    return bool(_HOST_NAME.fullmatch(text)) and not _NUMERIC.fullmatch(text)
 
 
 def _may_pass(error: OSError | UnicodeError) -> bool:

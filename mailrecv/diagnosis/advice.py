@@ -1,0 +1,63 @@
+"""A piece of advice: what in a configuration is legal but surely not meant, where, and what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mailrecv.config.faults import Fault
+from mailrecv.config.words import Words
+from mailrecv.values import Value
+
+
+class Advice(Value):
+    """One warning.
+
+    place: where it is, and what is wrong.  instead: what to write or to do instead, in words.
+    """
+
+    place: Fault
+    instead: str
+
+    def with_source(self) -> str:
+        """Return the warning with its line and a caret, and below these what to do."""
+        place = self.place.replace(text=f"warning: {self.place.text}")
+        return f"{place.with_source()}\n    {self.instead}"
+
+
+class Source:
+    """The text of a configuration, to point at.  path: of the file.  lines: as `config.reader.split_lines` has them."""
+
+    def __init__(self, path: str, lines: Sequence[str]) -> None:
+        self.path = path
+        self._lines = lines
+
+    def line(self, number: int) -> str:
+        """Return a line, without its comment and the blanks around it."""
+        return _printable(Words(self._lines[number - 1]).text())
+
+    def line_of(self, directive: str) -> int:
+        """Return the number of the last line with a directive, the one that counts; 0 when there is none."""
+        lines = enumerate(self._lines, 1)
+        return max((number for number, line in lines if Words(line).text().split()[:1] == [directive]), default=0)
+
+    def advice(self, line: int, word: int, text: str, instead: str, *, to_end: bool = False) -> Advice:
+        """Return advice about a word of a line, counted from 0; or, `to_end`, about all from there to its end."""
+        words = Words(self._lines[line - 1])
+        for _ in range(word):
+            words.word("")
+        if to_end:
+            words.rest("")
+        else:
+            words.word("")
+        found = words.fault(text)
+        source = _printable(self._lines[line - 1])
+        return Advice(Fault(self.path, line, found.column, text, source, found.width), instead)
+
+    def advice_for_all(self, text: str, instead: str) -> Advice:
+        """Return advice about the file as a whole."""
+        return Advice(Fault(self.path, 0, 0, text), instead)
+
+
+def _printable(text: str) -> str:
+    """Return text without the surrogates that stand for octets outside UTF-8, as a comment may hold them."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -1,0 +1,116 @@
+"""The places that a configuration names: can the service read it, write there, run that? And advice about those.
+
+Each place is tried as the user who runs the service, in one child process for all of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from mailrecv.config.faults import ConfigError
+from mailrecv.config.model import SYSLOG, Config
+from mailrecv.config.reader import read_file
+from mailrecv.delivery import trial
+from mailrecv.diagnosis.advice import Advice, Source
+from mailrecv.diagnosis.service import Service
+from mailrecv.values import Value
+
+_PATH_WORD = 1  # of `deadletter_file PATH` and `logfile PATH`
+_TARGET_WORD = 4  # of `deliver rcpt_to ADDRESS METHOD PATH`
+_GROUP_WORDS = 2  # more, with `allowgroup +NAME`
+
+
+class Trial(Value):
+    """What the service found.
+
+    unreadable: why it cannot use the configuration, or None.  failures: for each place, why a delivery there would
+    fail, or None.
+    """
+
+    unreadable: str | None
+    failures: tuple[str | None, ...]
+
+
+def try_places(service: Service, config_path: str, places: Sequence[tuple[str, str]]) -> Trial:
+    """Try the configuration and places as the service.
+
+    places: each a method, and a path or a command; the method `log` stands for a log file. Raises CannotTell.
+    """
+    wanted = [(method, target if method == "pipe" else service.whole_path(target)) for method, target in places]
+    different = list(dict.fromkeys(wanted))
+    unreadable, failures = service.see(lambda: [_unreadable(config_path), [_failure(*place) for place in different]])
+    found = {place: _closed(service, *place) or why for place, why in zip(different, failures, strict=True)}
+    return Trial(unreadable, tuple(found[place] for place in wanted))
+
+
+def mend(service: Service, method: str, target: str) -> str:
+    """Return what to do about a place that the service cannot use.  method, target: as above."""
+    if method == "pipe":
+        return "name a program that is there, and that this user may run"
+    path = service.whole_path(target)
+    directory = path if method == "maildir" else os.path.dirname(path) or "."
+    if not os.path.exists(directory):
+        return f"make the directory for this user: install -d -o {service.user} -m 750 {directory}"
+    if method == "log" and not os.path.exists(path):
+        return f"make the file for this user: install -o {service.user} -m 640 /dev/null {path}"
+    return f"name a place that this user may write to; what keeps it from this one shows: namei -l {path}"
+
+
+def advise(config: Config, source: Source, service: Service) -> Iterator[Advice]:
+    """Yield advice about the service's user and about all places. Raises CannotTell when only root could try them."""
+    if service.uid == 0 and service.certain:
+        text = f"mailrecv runs as root, {service.known_from}, and so does every command in this file"
+        yield source.advice_for_all(text, "let it run as a user of its own: User=mailrecv in the unit")
+    lines = list(_places(config, source))
+    tried = try_places(service, config.path, [(method, target) for _, _, method, target in lines])
+    if tried.unreadable is not None:
+        yield source.advice_for_all(
+            f"the user {service.user} cannot use this file, so every client is told to come again: {tried.unreadable}",
+            f"let that user read it, and root alone change it: chown root:{service.user} FILE; chmod 0640 FILE",
+        )
+    for (line, word, method, target), failure in zip(lines, tried.failures, strict=True):
+        if failure is not None:
+            what = {"pipe": "run this", "log": "write its log here", "append": "write here", "maildir": "write here"}
+            text = f"the user {service.user} cannot {what[method]}: {failure}"
+            yield source.advice(line, word, text, mend(service, method, target), to_end=method == "pipe")
+
+
+def _places(config: Config, source: Source) -> Iterator[tuple[int, int, str, str]]:
+    """Yield the line, the word on it, the method and the target of each place."""
+    for rules in config.deliver.values():
+        for rule in rules:
+            word = _TARGET_WORD if rule.group is None else _TARGET_WORD + _GROUP_WORDS
+            yield rule.line, word, rule.method, rule.target
+    if config.deadletter_file is not None:
+        yield config.deadletter_line, _PATH_WORD, "append", config.deadletter_file
+    if config.logfile != SYSLOG:
+        yield source.line_of("logfile"), _PATH_WORD, "log", config.logfile
+
+
+def _failure(method: str, target: str) -> str | None:
+    """Return why a delivery there would fail for the user who runs this, or None when it would not."""
+    try:
+        trial.try_delivery("append" if method == "log" else method, target)
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    return None
+
+
+def _closed(service: Service, method: str, target: str) -> str | None:
+    """Return how the service's unit keeps it from a place, or None."""
+    if method == "pipe":
+        name = trial.program(target)
+        why = service.hidden_by_unit(name) if name is not None and os.path.isabs(name) else None
+        return why and f"{name}: {why}"
+    why = service.closed_by_unit(os.path.realpath(target))
+    return why and f"{target}: {why}"
+
+
+def _unreadable(path: str) -> str | None:
+    """Return why the user who runs this cannot use a configuration, or None."""
+    try:
+        _, risks = read_file(path)
+    except ConfigError as error:
+        risks = error.faults
+    return risks[0].text if risks else None

@@ -1,0 +1,29 @@
+"""All the advice about a configuration, in the order of its lines."""
+
+from __future__ import annotations
+
+from mailrecv.config.model import Config
+from mailrecv.diagnosis import hidden, host_patterns, leftovers, places, ranges
+from mailrecv.diagnosis.advice import Advice, Source
+from mailrecv.diagnosis.service import CannotTell, Service
+from mailrecv.values import Value
+
+
+class Review(Value):
+    """What is to be said of a configuration.  untried: why its places could not be tried, or None."""
+
+    advice: tuple[Advice, ...]
+    untried: str | None
+
+
+def review(config: Config, source: Source, service: Service) -> Review:
+    """Review a configuration without faults.  source: its text.  service: who is to work with it."""
+    found: list[Advice] = []
+    for module in (host_patterns, ranges, hidden, leftovers):
+        found += module.advise(config, source)
+    untried = None
+    try:
+        found += places.advise(config, source, service)
+    except CannotTell as error:
+        untried = str(error)
+    return Review(tuple(sorted(found, key=lambda advice: (advice.place.line, advice.place.column))), untried)

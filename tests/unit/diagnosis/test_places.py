@@ -1,0 +1,143 @@
+"""The places of a configuration, tried as the service; and all advice together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mailrecv.config.reader import parse_config, read_config, split_lines
+from mailrecv.delivery.command import PATH
+from mailrecv.diagnosis.advice import Source
+from mailrecv.diagnosis.places import advise, mend, try_places
+from mailrecv.diagnosis.review import Review, review
+from mailrecv.diagnosis.service import Service, find_service
+from tests.support.whole_session import myself
+
+ORIGINAL = Path(__file__).parents[1] / "config" / "original.conf"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A directory to which the way is open for all users."""
+    for above in [tmp_path, *tmp_path.parents[: len(tmp_path.parents) - 2]]:
+        above.chmod(above.stat().st_mode | 0o055)
+    return tmp_path
+
+
+def places(folder: Path, service: Service, *lines: str) -> Iterator[tuple[int, int, str, str]]:
+    """Yield the advice about the places on these lines, in which {} stands for the folder."""
+    path = folder / "mailrecv.conf"
+    path.write_text("\n".join(lines).replace("{}", str(folder)), encoding="utf-8")
+    source = Source(str(path), split_lines(path.read_bytes()))
+    for one in advise(read_config(str(path)), source, service):
+        text, instead = (text.replace(str(folder), "{}") for text in (one.place.text, one.instead))
+        yield one.place.line, one.place.column, text, instead
+
+
+def test_each_kind_of_place(folder: Path) -> None:
+    """Mailboxes, commands, the dead letter file and the log file are tried, and each is told at its own place."""
+    user = myself().user
+    found = places(
+        folder,
+        myself(),
+        "allowgroup +g ^a$",
+        "deliver rcpt_to a@b append {}/missing/mbox",
+        "deliver allowgroup +g rcpt_to c@d  maildir  {}/mailrecv.conf/Maildir",
+        "deliver rcpt_to e@f pipe no-such-program -v",
+        "deliver rcpt_to g@h append {}/mbox",
+        "deadletter_file {}/missing/dead",
+        "logfile {}",
+        "logfile {}/missing/log",
+    )
+    assert [(line, column, text) for line, column, text, _ in found] == [
+        (2, 28, f"the user {user} cannot write here: {{}}/missing: No such file or directory"),
+        (3, 45, f"the user {user} cannot write here: {{}}/mailrecv.conf/Maildir: Not a directory"),
+        (4, 26, f"the user {user} cannot run this: no-such-program: no such program in {PATH}"),
+        (6, 17, f"the user {user} cannot write here: {{}}/missing: No such file or directory"),
+        (8, 9, f"the user {user} cannot write its log here: {{}}/missing: No such file or directory"),
+    ]
+
+
+def test_what_mends_it(folder: Path) -> None:
+    """A missing directory or log is to be made for the user, never one that is there already."""
+    missing = f"{folder}/missing"
+    assert mend(myself(), "append", f"{missing}/mbox").endswith(f"install -d -o me -m 750 {missing}")
+    assert mend(myself(), "maildir", missing).endswith(f"install -d -o me -m 750 {missing}")
+    assert mend(myself(), "log", f"{folder}/log").endswith(f"install -o me -m 640 /dev/null {folder}/log")
+    assert "install" not in mend(myself(), "append", f"{folder}/mbox")
+    assert mend(myself(), "append", f"{folder}/mbox").endswith(f"namei -l {folder}/mbox")
+    assert "program" in mend(myself(), "pipe", "x")
+
+
+@pytest.mark.needs_root
+def test_permissions_of_the_service(folder: Path) -> None:
+    """It is the service's permissions that count, not those of root, who asks."""
+    found = places(folder, find_service("daemon"), "deliver rcpt_to a@b append {}/mbox")
+    assert list(found) == [
+        (
+            1,
+            28,
+            "the user daemon cannot write here: {}: Permission denied",
+            "name a place that this user may write to; what keeps it from this one shows: namei -l {}/mbox",
+        )
+    ]
+
+
+@pytest.mark.needs_root
+def test_a_configuration_that_the_service_cannot_read(folder: Path) -> None:
+    """A file that only root can read turns every client away, so that comes first."""
+    (folder / "mailrecv.conf").touch(mode=0o600)
+    [(line, _, text, instead)] = places(folder, find_service("daemon"), "error rcpt_to . 550 No")
+    assert line == 0
+    assert "cannot use this file, so every client is told to come again: cannot be read: Permission denied" in text
+    assert "chown root:daemon" in instead
+
+
+@pytest.mark.needs_root
+def test_a_service_that_is_root(folder: Path) -> None:
+    """Running as root is told when it is known, and not when it is a guess."""
+    [(line, _, text, _)] = places(folder, find_service("root"), "error rcpt_to . 550 No")
+    assert (line, text) == (
+        0,
+        "mailrecv runs as root, as --user says, and so does every command in this file",
+    )
+    guess = find_service("root").replace(certain=False)
+    assert list(places(folder, guess, "error rcpt_to . 550 No")) == []
+
+
+def test_what_the_unit_closes(folder: Path) -> None:
+    """What the unit hides cannot be used, whatever the permissions; a command there cannot be run."""
+    hidden = myself().replace(unit={"InaccessiblePaths": str(folder)})
+    wanted = [("append", f"{folder}/mbox"), ("pipe", f"{folder}/script"), ("pipe", "cat")]
+    why = "hidden by the unit (InaccessiblePaths=)"
+    failures = try_places(hidden, os.devnull, wanted).failures
+    assert failures == (f"{folder}/mbox: {why}", f"{folder}/script: {why}", None)
+
+
+def reviewed(path: Path, service: Service) -> Review:
+    octets = path.read_bytes()
+    return review(parse_config(octets, str(path)), Source(str(path), split_lines(octets)), service)
+
+
+def test_the_original_s_configuration_is_not_drowned_in_warnings() -> None:
+    """What the original's examples get is little, each of it is worth reading, and it is in file order."""
+    texts = [(one.place.line, one.place.text.partition(":")[0]) for one in reviewed(ORIGINAL, myself()).advice]
+    assert texts == [
+        (7, "/dev/null keeps nothing"),
+        (20, r"the range A-z also holds [ \ ] ^ _ and `, which stand between Z and a"),
+        (21, "the pattern also matches 192.0.2.evil.net"),
+        (23, r"the range A-z also holds [ \ ] ^ _ and `, which stand between Z and a"),
+        (26, "the user me cannot run this"),
+    ]
+
+
+def test_places_that_could_not_be_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without root's help the rest of the advice is given, and what is missing is told."""
+    other = myself().replace(uid=os.geteuid() + 1)
+    monkeypatch.setattr(os, "geteuid", lambda: 4242)
+    found = reviewed(ORIGINAL, other)
+    assert [one.place.line for one in found.advice] == [7, 20, 21, 23]
+    assert found.untried == "only root can try what the user me may do"
