@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from mailrecv.server.head_start import HeadStart
 
+_EX_INTERRUPTED = 130  # as shells say it: 128 and the number of SIGINT
+
 
 def run(
     arguments: Sequence[str], session_options: Mapping[str, Any] | None = None, head_start: HeadStart | None = None
@@ -49,6 +51,10 @@ def run(
     except ActivationError as error:
         print(f"mailrecv: {error}", file=sys.stderr)
         return os.EX_USAGE
+    except KeyboardInterrupt:
+        if serves:
+            raise
+        return _EX_INTERRUPTED
     except Exception as error:  # noqa: BLE001 - a client may be waiting, and must get nothing but a reply
         report(error)
         if serves:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from mailrecv import __version__
-from mailrecv.cli import check, listen
+from mailrecv.cli import check, explain, listen
+from mailrecv.cli.arguments import ACTIONS
 from mailrecv.config import DEBUG_FLAGS, DEFAULT_PATH
 from mailrecv.config.directives import parse_debug_flags
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        """Print a usage error, with what may have been meant, and exit."""
+        unknown = re.match(r"argument ACTION: invalid choice: '([^']*)'|unrecognized arguments: (-[\w-]+)", message)
+        if unknown:
+            known = ACTIONS if unknown[1] else re.findall(r"(?<![\w-])--?[a-z-]+", self.format_help())
+            message = f"unknown action {unknown[1]}, the actions are {', '.join(ACTIONS)}" if unknown[1] else message
+            near = difflib.get_close_matches(unknown[1] or unknown[2], known, 1)
+            message += f"; did you mean {near[0]}?" if near else ""
         self.print_usage(sys.stderr)
         self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
 
@@ -23,13 +33,20 @@ class _Parser(argparse.ArgumentParser):
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return what a command line says; for an action, `run` is what does it. Raises SystemExit, as argparse does."""
     # Not by set_defaults, which reaches the options that an action shares, and would undo what stands before it.
-    return parser().parse_args(arguments, argparse.Namespace(config=DEFAULT_PATH, debug=None, logfile=None))
+    defaults = argparse.Namespace(config=DEFAULT_PATH, debug=None, logfile=None)
+    whole = parser()
+    options, unknown = whole.parse_known_args(arguments, defaults)
+    if unknown:
+        getattr(options, "parser", whole).error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     config = _Parser(add_help=False)
     config.add_argument("-c", dest="config", metavar="FILE", default=argparse.SUPPRESS, help="the configuration")
+    service = _Parser(add_help=False)
+    service.add_argument("--user", metavar="NAME", help="who runs the service; default: what the systemd unit says")
     log = _Parser(add_help=False)
     log.add_argument(
         "-d",
@@ -50,7 +67,10 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"mailrecv {__version__}")
     actions = whole.add_subparsers(metavar="ACTION")
     listen.add(actions, parents=[config, log])
-    check.add(actions, parents=[config])
+    check.add(actions, parents=[config, service])
+    explain.add(actions, parents=[config, service])
+    for action in actions.choices.values():
+        action.set_defaults(parser=action)  # who complains of options that it does not know
     return whole
 
 

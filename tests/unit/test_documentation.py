@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from docs.figures import with_sections
 from mailrecv import cli
 from mailrecv.config.directives import DIRECTIVES
 from mailrecv.config.reader import parse_config
+from mailrecv.diagnosis.service import Service
 from mailrecv.limits import Limits
 
 ROOT = Path(__file__).parents[2]
@@ -99,15 +101,44 @@ def test_the_readme_shows_every_example_for_other_programs() -> None:
 def test_the_readme_shows_what_check_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The faulty file in the README gets the answer that stands below it."""
+    """Each file that is checked in the README gets the answer that stands below it."""
     lines = r"((?:(?!\$ ).*\n)*)"  # up to the next command
-    shown = re.search(rf"\$ cat (\S+)\n{lines}\$ mailrecv check -c \1\n{lines}\$ echo \$\?\n(\d+)\n", README)
-    assert shown
-    name, config, output, status = shown.groups()
+    check = rf"\$ cat (\S+)\n{lines}\$ mailrecv (check .*-c \1)\n{lines}\$ echo \$\?\n(\d+)\n"
+    shown = re.findall(check, README)
+    assert len(shown) == 2
     monkeypatch.chdir(tmp_path)
-    Path(name).write_text(config, encoding="utf-8")
-    assert cli.run(["check", "-c", name]) == int(status)
-    assert capsys.readouterr().out == output
+    for name, config, arguments, output, status in shown:
+        Path(name).write_text(config, encoding="utf-8")
+        assert cli.run(arguments.split()) == int(status)
+        assert capsys.readouterr().out == output
+
+
+@pytest.mark.parametrize("name", ["mailrecv.conf", *(f"examples/{path.name}" for path in EXAMPLES.glob("*.conf"))])
+def test_configurations_to_start_from_get_no_warning(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is there to be copied is not only free of faults, but means what it says."""
+    (tmp_path / "var").mkdir()  # as `make run` does
+    monkeypatch.chdir(tmp_path)
+    Path("mailrecv.conf").write_bytes((ROOT / "docs" / name).read_bytes())
+    assert cli.run(["check", "--strict", "-c", "mailrecv.conf"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_readme_shows_what_explain_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first configuration in the README, on a machine without its directories, is explained as it says there."""
+    config = tmp_path / "mailrecv.conf"
+    config.write_text(CONFIGS["README.md, block 1"].replace("/srv/", f"{tmp_path}/"), encoding="utf-8")
+    service = Service("mailrecv", os.geteuid(), os.getegid(), (), "as the unit mailrecv@.service says")
+    monkeypatch.setattr("mailrecv.diagnosis.service.find_service", lambda _: service)
+    shown = re.findall(r"(?m)^\$ (?:sudo )?mailrecv explain (.*?)(?: \| tail -n (\d+))?\n((?:(?!```).*\n)*)", README)
+    assert len(shown) == 2
+    for arguments, last, output in shown:
+        cli.run(["explain", "-c", str(config), *arguments.split()])
+        said = capsys.readouterr().out.replace(str(config), "/etc/mailrecv.conf").replace(f"{tmp_path}/", "/srv/")
+        assert said.splitlines()[-int(last or 0) :] == output.splitlines()
 
 
 def test_links_lead_somewhere() -> None:
