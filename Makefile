@@ -39,6 +39,7 @@ TEST_NEEDS := \
 	'command -v systemd-analyze && command -v systemd-socket-activate => systemd' \
 	'command -v xinetd => xinetd' \
 	'command -v zsh => zsh' \
+	'ls /lib/systemd/systemd-journal-remote => systemd-journal-remote' \
 	'nc -h 2>&1 | grep OpenBSD => netcat-openbsd'
 DOCS_NEEDS := \
 	'command -v mandoc => mandoc'

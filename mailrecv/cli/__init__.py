@@ -56,7 +56,7 @@ def run(
             raise
         return _EX_INTERRUPTED
     except Exception as error:  # noqa: BLE001 - a client may be waiting, and must get nothing but a reply
-        report(error)
+        record_failure(error)
         if serves:
             turn_away(given)
         return os.EX_SOFTWARE
@@ -68,7 +68,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     return parse(arguments)
 
 
-def report(error: Exception) -> None:
+def record_failure(error: Exception) -> None:
     """Put an exception that nobody else dealt with into the log."""
     try:
         from mailrecv.journal.log import open_journal

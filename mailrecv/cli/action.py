@@ -33,6 +33,13 @@ def say(lines: Iterable[str]) -> None:
         sys.exit(os.EX_IOERR)
 
 
+def say_text(text: str) -> int:
+    """Print a text that ends a program well, and return the exit status of that.  text: with its last line end."""
+    print_anything()
+    say([text.removesuffix("\n")])
+    return os.EX_OK
+
+
 def _print_nowhere() -> None:
     """Let standard output lead nowhere, or what it still holds would fail once more at the end of the program."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-ACTIONS = ("check", "explain", "listen")
+ACTIONS = ("check", "explain", "listen", "report", "trace")
 _OPTIONS_WITH_VALUE = ("-c", "-d", "-l")
 _QUESTIONS = ("-h", "--help", "--version")
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from mailrecv import __version__
-from mailrecv.cli import check, explain, listen
+from mailrecv.cli import check, explain, listen, report, trace
 from mailrecv.cli.arguments import ACTIONS
+from mailrecv.cli.logs import joined_times
 from mailrecv.config import DEBUG_FLAGS, DEFAULT_PATH
 from mailrecv.config.directives import parse_debug_flags
 
@@ -35,7 +36,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     # Not by set_defaults, which reaches the options that an action shares, and would undo what stands before it.
     defaults = argparse.Namespace(config=DEFAULT_PATH, debug=None, logfile=None)
     whole = parser()
-    options, unknown = whole.parse_known_args(arguments, defaults)
+    options, unknown = whole.parse_known_args(joined_times(arguments), defaults)
     if unknown:
         getattr(options, "parser", whole).error(f"unrecognized arguments: {' '.join(unknown)}")
     return options
@@ -69,6 +70,8 @@ def parser() -> argparse.ArgumentParser:
     listen.add(actions, parents=[config, log])
     check.add(actions, parents=[config, service])
     explain.add(actions, parents=[config, service])
+    report.add(actions, parents=[config])
+    trace.add(actions, parents=[config])
     for action in actions.choices.values():
         action.set_defaults(parser=action)  # who complains of options that it does not know
     return whole

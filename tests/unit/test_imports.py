@@ -41,6 +41,7 @@ ROOMS: dict[str, tuple[str, ...]] = {  # a room, and what it may import of ours 
         "server.session.greeting",
         "server.session.hello",
     ),
+    "report": ("values", "journal.catalogue", "journal.escape"),
     "server": ALL,
     "cli": ALL,
     "__main__": ALL,
@@ -141,6 +142,9 @@ def test_every_room_with_a_rule_is_there() -> None:
         ("diagnosis.x", "from mailrecv.server.session import Session", "mailrecv.server.session.Session"),
         ("diagnosis.x", "from mailrecv.delivery import mbox", "mailrecv.delivery.mbox"),
         ("diagnosis.x", "from mailrecv.journal import catalogue", "mailrecv.journal.catalogue"),
+        ("report.x", "from mailrecv.journal.log import open_journal", "mailrecv.journal.log.open_journal"),
+        ("report.x", "from mailrecv.config.reader import read_config", "mailrecv.config.reader.read_config"),
+        ("report.x", "import mailrecv.cli.logs", "mailrecv.cli.logs"),
         ("queue.x", "import re", "no room of this name is known here"),
     ],
 )
@@ -164,6 +168,7 @@ def test_a_wrong_import_is_found(module: str, source: str, wrong: str) -> None:
         ("config.x", "from mailrecv.policy import patterns\nfrom mailrecv.policy.patterns import Pattern\nimport os"),
         ("policy.x", "from mailrecv.config.model import Config\nfrom mailrecv.config import model\nimport pcre2"),
         ("delivery.x", "import os, mailrecv.reply\nfrom mailrecv import __version__, delivery"),
+        ("report.x", "from mailrecv.journal.catalogue import CATALOGUE\nfrom mailrecv import __version__, values"),
         ("server.x", "import mailrecv.smtp\nfrom mailrecv import config, policy, delivery, journal, client"),
     ],
 )

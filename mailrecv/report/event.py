@@ -1,0 +1,107 @@
+"""An event: an entry of the log as it was read back, whichever log that was."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+from mailrecv.journal.escape import shown
+from mailrecv.report.period import Period
+from mailrecv.values import Value
+
+_COUNT = r"[0-9]{1,15}"
+FORMS = {  # of the facts that no client can write as it likes; all others are free text
+    "id": "[0-9a-f]{1,64}",
+    "client_address": r"[^\s\[\]]+",
+    "reply": "[2-5][0-9][0-9](?:[ -].*)?",
+    "cause": "[a-z_]{1,32}",
+    "limit": "[a-z_]{1,32}",
+    "seconds": r"[0-9]{1,12}\.[0-9]{3}",
+    **dict.fromkeys(("commands", "line", "messages", "recipients", "refusals", "size"), _COUNT),
+}
+_COMPILED_FORMS = {name: re.compile(form) for name, form in FORMS.items()}
+
+
+class Event(Value):
+    """An entry of the log.
+
+    time: seconds since the epoch.  name: as in the catalogue, or empty when the entry could not be read.
+    facts: by their names.  message: the readable text.
+    """
+
+    time: float
+    name: str
+    facts: Mapping[str, str]
+    message: str
+
+    def fact(self, name: str) -> str:
+        """Return a fact, or an empty text when it is not known."""
+        return self.facts.get(name, "")
+
+    def seconds(self) -> float:
+        """Return the fact `seconds`, 0 when it is not known."""
+        return float(self.facts.get("seconds", 0))
+
+    def size(self) -> int:
+        """Return the fact `size` in octets, 0 when it is not known."""
+        return int(self.facts.get("size", 0))
+
+    def is_about(self, term: str) -> bool:
+        """Say whether the event is about a message's id, a sender, a recipient or a client's address.
+
+        term: in lower case.
+        """
+        return any(self.facts.get(name, "").lower() == term for name in SOUGHT)
+
+
+SOUGHT = ("id", "recipient", "sender", "client_address")  # the facts that a trace can be asked for
+
+
+class Source(Protocol):
+    """A log to read.
+
+    name: for a person.  unread: entries that could not be read so far.  ambiguous: those that could be read in more
+    than one way; neither is counted.  gaps: what such a log does not tell, or empty.
+    on_progress: told now and then which part has been read, from 0 to 1.
+    """
+
+    name: str
+    unread: int
+    ambiguous: int
+    gaps: str
+    on_progress: Callable[[float], None]
+
+    def events(self, period: Period, after: str = "") -> Iterator[Event]:
+        """Yield the events of a period that are counted, in the order of the log. Raises LogError.
+
+        after: the `position` of an earlier reading; what that has read is left out.
+        """
+
+    def position(self) -> str:
+        """Return a word for how far `events` has read."""
+
+    def traces(self, term: str, period: Period, number: int) -> list[list[Event]]:
+        """Return the last so many messages or sessions that a term stands for, each in order. Raises LogError."""
+
+
+class LogError(Exception):
+    """A log cannot be read.  status: the exit status that says so.  The text says what to do."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def printable(text: str) -> str:
+    """Return a text of a log without anything that a terminal might obey: mailrecv writes none, but who knows."""
+    return text if text.isprintable() else shown(text, loghex=False, brackets=False)
+
+
+def unwatched(part: float) -> None:
+    """Tell nobody of the progress."""
+
+
+def well_formed(facts: Mapping[str, str]) -> bool:
+    """Say whether the facts that have a form have it."""
+    return all(form.fullmatch(facts[name]) for name, form in _COMPILED_FORMS.items() if name in facts)

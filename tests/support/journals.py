@@ -1,0 +1,147 @@
+"""Logs to read: what sessions would have recorded, at times that the test chooses, as a journal or as a log file.
+
+The entries go through the program's own steps; only their last one, the sink, is the test's.
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from mailrecv.journal import catalogue, processors
+from mailrecv.journal.log import Journal
+from mailrecv.reply import Reply
+
+JOURNAL_REMOTE = "/lib/systemd/systemd-journal-remote"  # makes journal files from the format of `journalctl -o export`
+BOOT_ID = "0123456789abcdef0123456789abcdef"
+NOON = 1_795_435_200.0  # 2026-11-23 12:00:00 UTC, a Monday
+
+
+class Recorder:
+    """What sessions record, one entry after the other.
+
+    now: seconds since the epoch, for the next entry.  pid: of the process that records it.  flags: the debug flags.
+    """
+
+    def __init__(self, flags: str = "", *, now: float = NOON, pid: int = 100, loghex: bool = True) -> None:
+        self.now = now
+        self.pid = pid
+        self.exported = io.BytesIO()
+        self.lines: list[str] = []
+        self._to_journal = self._journal(_Exporter(self), processors.render_for_journald, flags, loghex, brackets=False)
+        line = processors.RenderForFile(with_address="F" in flags)
+        self._to_file = self._journal(_Lines(self), line, flags, loghex, brackets=True)
+
+    @staticmethod
+    def _journal(sink: Any, render: Any, flags: str, loghex: bool, *, brackets: bool) -> Journal:
+        make_safe = processors.MakeSafe(loghex=loghex, brackets=brackets)
+        return Journal(sink, [processors.Select(flags), make_safe, processors.describe, render], {})
+
+    def record(self, entry: catalogue.Entry, **facts: object) -> None:
+        """Record an entry."""
+        self._to_journal.record(entry, **facts)
+        self._to_file.record(entry, **facts)
+
+    def directory(self, folder: Path) -> Path:
+        """Make a journal in a folder, and return the folder."""
+        command = [JOURNAL_REMOTE, f"--output={folder}/mail.journal", "-"]
+        subprocess.run(command, input=self.exported.getvalue(), capture_output=True, check=True)
+        return folder
+
+    def file(self, path: Path) -> Path:
+        """Write a log file, and return its path."""
+        path.write_text("".join(self.lines), encoding="utf-8")
+        return path
+
+
+class Session:
+    """A session that is recorded: a client connects when it is made."""
+
+    def __init__(self, recorder: Recorder, address: str = "192.0.2.7", name: str = "mail.example.org") -> None:
+        self._recorder = recorder
+        self._facts: dict[str, object] = {"client_address": address, "client_name": name}
+        self._pid = recorder.pid
+        self._began = recorder.now
+        self._counts = {"messages": 0, "recipients": 0, "refusals": 0, "commands": 0}
+        self.record(catalogue.CONNECTION)
+        self._facts["helo"] = name
+
+    def record(self, entry: catalogue.Entry, **facts: object) -> None:
+        """Record an entry with the facts of the session."""
+        self._recorder.pid = self._pid
+        self._recorder.record(entry, **self._facts, **facts)
+
+    def begin(self, message_id: str, sender: str) -> None:
+        """The client begins a message."""
+        self._facts |= {"id": message_id, "sender": sender}
+
+    def end(self) -> None:
+        """The message is over."""
+        self._facts.pop("id")
+        self._facts.pop("sender")
+
+    def deliver(self, recipient: str, *, size: int = 1000, seconds: float = 0.01, entry: str = "delivered") -> None:
+        """A copy is handed over, or not.  entry: the name of what is recorded."""
+        facts: dict[str, object] = {"recipient": recipient, "size": size, "seconds": seconds}
+        if entry in ("deferred", "failed"):
+            facts["reason"] = "exit status 75" if entry == "deferred" else "exit status 67"
+        else:
+            self._counts["recipients"] += 1
+        self.record(catalogue.CATALOGUE[entry], route="append /var/mail/inbox", **facts)
+
+    def message(self, message_id: str, sender: str, *recipients: str, **delivery: Any) -> None:
+        """The client sends a message.  delivery: as for `deliver`."""
+        self.begin(message_id, sender)
+        for recipient in recipients:
+            self.deliver(recipient, **delivery)
+        self._counts["messages"] += 1
+        self.end()
+
+    def refuse(self, code: int, text: str, *, recipient: str = "", command: str = "", line: int = 0) -> None:
+        """The client is refused something."""
+        self._counts["refusals"] += 1
+        said = (command or (f"RCPT TO:<{recipient}>" if recipient else "")).encode()
+        self.record(catalogue.REFUSAL, reply=Reply(code, text), command=said, recipient=recipient, line=line)
+
+    def close(self, cause: str = "quit") -> None:
+        """The session ends."""
+        self.record(catalogue.DISCONNECTION, cause=cause, **self._counts, seconds=self._recorder.now - self._began)
+
+
+class _Exporter:
+    """Writes entries as `journalctl -o export` does."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def msg(self, *fields: str) -> None:
+        recorder = self._recorder
+        own = [field for field in fields if not field.startswith("SYSLOG_PID=")]
+        recorder.exported.write(
+            "\n".join(
+                [
+                    f"__REALTIME_TIMESTAMP={recorder.now * 1e6:.0f}",
+                    f"__MONOTONIC_TIMESTAMP={(recorder.now - NOON + 1e8) * 1e6:.0f}",
+                    f"_BOOT_ID={BOOT_ID}",
+                    f"_PID={recorder.pid}",
+                    f"SYSLOG_PID={recorder.pid}",
+                    *own,
+                    "\n",
+                ]
+            ).encode()
+        )
+
+
+class _Lines:
+    """Keeps the lines of a log file, with the recorder's time and process instead of today's."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def msg(self, line: str) -> None:
+        _, _, message = line.partition("]: ")
+        date = time.asctime(time.localtime(self._recorder.now))
+        self._recorder.lines.append(f"{date} MAILRECV[{self._recorder.pid}]: {message}")
