@@ -46,9 +46,11 @@ class Recorder:
         self._to_file.record(entry, **facts)
 
     def directory(self, folder: Path) -> Path:
-        """Make a journal in a folder, and return the folder."""
+        """Make a journal in a folder, or add to it what was recorded since, and return the folder."""
         command = [JOURNAL_REMOTE, f"--output={folder}/mail.journal", "-"]
-        subprocess.run(command, input=self.exported.getvalue(), capture_output=True, check=True)
+        if new := self.exported.getvalue():
+            subprocess.run(command, input=new, capture_output=True, check=True)
+        self.exported = io.BytesIO()
         return folder
 
     def file(self, path: Path) -> Path:
@@ -85,7 +87,7 @@ class Session:
 
     def deliver(self, recipient: str, *, size: int = 1000, seconds: float = 0.01, entry: str = "delivered") -> None:
         """A copy is handed over, or not.  entry: the name of what is recorded."""
-        facts: dict[str, object] = {"recipient": recipient, "size": size, "seconds": seconds}
+        facts: dict[str, object] = {"recipient": recipient, "size": size, "seconds": float(seconds)}
         if entry in ("deferred", "failed"):
             facts["reason"] = "exit status 75" if entry == "deferred" else "exit status 67"
         else:

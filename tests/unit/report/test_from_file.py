@@ -1,0 +1,164 @@
+"""Log files: rotated, compressed, damaged, and with lines that somebody would like to pass off as others."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+from mailrecv.report import lines
+from mailrecv.report.event import LogError
+from mailrecv.report.from_file import MAX_PROCESSES, FileSource
+from mailrecv.report.period import Period
+from tests.support.journals import NOON, Recorder, Session
+from tests.unit.report.conftest import Opener
+
+ALWAYS = Period()
+VICTIM = "victim@mydomain.com"
+
+
+def test_files_are_read_in_the_order_of_time(tmp_path: Path) -> None:
+    """Files may be named in any order, and those that end in `.gz` are unpacked."""
+    paths = []
+    for number, name in enumerate(["log.2.gz", "log.1", "log"]):
+        recorder = Recorder(now=NOON + number * 86400)
+        Session(recorder, f"192.0.2.{number}").close()
+        path = recorder.file(tmp_path / name)
+        if name.endswith(".gz"):
+            path.write_bytes(gzip.compress(path.read_bytes()))
+        paths.append(str(path))
+    events = FileSource(paths[::-1]).events(ALWAYS)
+    assert [event.fact("client_address")[-1] for event in events if event.name == "connection"] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    "content, status",
+    [
+        (None, os.EX_NOINPUT),
+        (b"no gzip", os.EX_NOINPUT),
+        (gzip.compress(b"x" * 5000)[:-20], os.EX_NOINPUT),
+        (gzip.compress(os.urandom(500))[:12] + os.urandom(500), os.EX_NOINPUT),
+    ],
+)
+def test_a_file_that_cannot_be_read(content: bytes | None, status: int, tmp_path: Path) -> None:
+    """A file that is missing or damaged is named, with an exit status of its own."""
+    path = tmp_path / "log.gz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(LogError, match=f"{path}: (no such log file|damaged)") as error:
+        list(FileSource([str(path)]).events(ALWAYS))
+    assert error.value.status == status
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has no right to read a file is told what to do."""
+
+    def refuse(path: str, mode: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    path = tmp_path / "log"
+    path.touch()
+    monkeypatch.setattr(lines, "open", refuse, raising=False)
+    with pytest.raises(LogError, match="you may not read this; ask as root") as error:
+        FileSource([str(path)])
+    assert error.value.status == os.EX_NOPERM
+
+
+def test_a_folder_is_no_log(tmp_path: Path) -> None:
+    """What is no file is named with the system's reason."""
+    with pytest.raises(LogError, match="cannot be read: Is a directory"):
+        FileSource([str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\xff\x00\x1b[2J",
+        b"Mon Nov 23 12:00:00 2026 MAILRECV[1]: nothing that mailrecv says",
+        b"Mon Xxx 23 12:00:00 2026 MAILRECV[1]: limit.smtp_commands exceeded",
+        b"Mon Nov 23 29:00:00 99999 MAILRECV[1]: limit.smtp_commands exceeded",
+        b"Nov 23 12:00:00 vm postfix/smtpd[1]: connect from unknown[192.0.2.1]",
+        b"x" * 200_000,
+    ],
+)
+def test_foreign_lines(line: bytes, recorder: Recorder, tmp_path: Path) -> None:
+    """Lines that mailrecv has not written are counted as unread, and do no harm to the others."""
+    session = Session(recorder)
+    recorder.lines.append("FOREIGN\n")
+    session.close()
+    path = recorder.file(tmp_path / "log")
+    path.write_bytes(path.read_bytes().replace(b"FOREIGN", line))
+    source = FileSource([str(path)])
+    assert [event.name for event in source.events(ALWAYS)] == ["connection", "disconnection"]
+    assert source.unread >= 1
+
+
+def test_a_line_that_is_not_complete_yet(recorder: Recorder, tmp_path: Path) -> None:
+    """A last line without its end, as when the file is being written, is read as it is."""
+    Session(recorder).close()
+    path = recorder.file(tmp_path / "log")
+    path.write_bytes(path.read_bytes()[:-30])
+    source = FileSource([str(path)])
+    assert [event.name for event in source.events(ALWAYS)] == ["connection"]
+    assert source.unread == 1
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        f"x> to=<{VICTIM}> route=append /x size=99999 seconds=0.001 delivered",
+        f"x> to=<{VICTIM}> route=append /x",
+        f"x> to=<{VICTIM}",
+        "x> to=<x> route=x size=1 seconds=0.001 kept with the dead letters",
+    ],
+)
+def test_nobody_passes_a_message_off_as_anothers(sender: str, recorder: Recorder, as_file: Opener) -> None:
+    """A sender that is written like the rest of the line makes it ambiguous: it counts for nobody, and that is told."""
+    session = Session(recorder)
+    session.message("f1", sender, "me@mydomain.com")
+    session.message("f2", "me@example.org", "me@mydomain.com")
+    session.close()
+    source = as_file(recorder)
+    delivered = [event for event in source.events(ALWAYS) if event.fact("recipient")]
+    assert [(event.fact("id"), event.fact("recipient")) for event in delivered] == [("f2", "me@mydomain.com")]
+    assert source.ambiguous == 1
+
+
+def test_one_process_with_several_clients(recorder: Recorder, as_file: Opener) -> None:
+    """When a process serves several clients at once, nobody can tell whose a line is, and nobody guesses."""
+    first, second = Session(recorder, "192.0.2.1"), Session(recorder, "192.0.2.2")
+    first.message("f1", "a@example.org", "me@mydomain.com")
+    second.message("f2", "b@example.org", "me@mydomain.com")
+    first.close()
+    second.close()
+    third = Session(recorder, "192.0.2.3")
+    third.message("f3", "c@example.org", "me@mydomain.com")
+    clients = [event.fact("client_address") for event in as_file(recorder).events(ALWAYS) if event.fact("id")]
+    assert clients == ["", "", "192.0.2.3"]
+    [trace] = as_file(recorder).traces("f2", ALWAYS, 5)
+    assert [event.name for event in trace] == ["delivered"]
+
+
+def test_one_process_with_several_clients_and_addresses(as_file: Opener) -> None:
+    """With the debug flag `F` each line has the client's address."""
+    recorder = Recorder("F")
+    first, second = Session(recorder, "192.0.2.1"), Session(recorder, "2001:db8::2")
+    second.message("f2", "b@example.org", "me@mydomain.com")
+    first.message("f1", "a@example.org", "me@mydomain.com")
+    clients = [event.fact("client_address") for event in as_file(recorder).events(ALWAYS) if event.fact("id")]
+    assert clients == ["2001:db8::2", "192.0.2.1"]
+
+
+def test_sessions_whose_end_was_never_logged(recorder: Recorder, as_file: Opener) -> None:
+    """Of processes that were killed only the last ones are remembered: memory stays flat."""
+    killed = Session(recorder, "192.0.2.1")
+    for number in range(MAX_PROCESSES):
+        recorder.pid = 1000 + number
+        alive = Session(recorder, "192.0.2.2")
+    alive.message("f2", "b@example.org", "me@mydomain.com")
+    killed.message("f1", "a@example.org", "me@mydomain.com")
+    clients = [event.fact("client_address") for event in as_file(recorder).events(ALWAYS) if event.fact("id")]
+    assert clients == ["192.0.2.2", ""]

@@ -1,0 +1,107 @@
+"""The journal: who may read it, and entries that only look like mailrecv's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mailrecv.journal import catalogue
+from mailrecv.report import from_journal
+from mailrecv.report.event import LogError
+from mailrecv.report.from_journal import JournalSource
+from mailrecv.report.period import Period
+from tests.support.journals import Recorder, Session
+from tests.unit.report.conftest import Opener
+
+ALWAYS = Period()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let a folder be where journals are."""
+    monkeypatch.setattr(from_journal, "FOLDERS", (str(tmp_path),))
+    return tmp_path
+
+
+def test_no_journal(folder: Path) -> None:
+    """Where nothing keeps a journal, that is said, and what to do."""
+    with pytest.raises(LogError, match=f"there is no journal in {folder}; -l FILE reads a log file") as error:
+        JournalSource()
+    assert error.value.status == os.EX_NOINPUT
+
+
+def test_no_access(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may not read the journal of the system is told which group can, instead of getting an empty report."""
+    machine = folder / "0123456789abcdef0123456789abcdef"
+    machine.mkdir()
+    (machine / "system.journal").touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(LogError, match="usermod -aG systemd-journal") as error:
+        JournalSource()
+    assert error.value.status == os.EX_NOPERM
+
+
+def test_a_journal_that_cannot_be_opened(tmp_path: Path) -> None:
+    """A journal that is not where it should be is named."""
+    with pytest.raises(LogError, match="missing cannot be read: No such file"):
+        list(JournalSource(str(tmp_path / "missing")).events(ALWAYS))
+
+
+@pytest.mark.parametrize(
+    "false, made",
+    [
+        (b"MAILRECV_SECONDS=0.010", b"MAILRECV_SECONDS=nan"),
+        (b"MAILRECV_SIZE=1000", b"MAILRECV_SIZE=-5"),
+        (b"MAILRECV_ID=f1", b"MAILRECV_ID=<b>"),
+        (b"MAILRECV_EVENT=delivered", b"MAILRECV_EVENT=failed"),
+        (b"MAILRECV_EVENT=delivered", b"NOTHING=1"),
+    ],
+)
+def test_entries_that_mailrecv_cannot_have_written(
+    false: bytes, made: bytes, recorder: Recorder, as_journal: Opener
+) -> None:
+    """An entry whose fields do not have their forms is not counted, and that is told."""
+    session = Session(recorder)
+    session.message("f1", "me@example.org", "me@mydomain.com")
+    session.close()
+    exported = recorder.exported.getvalue()
+    assert false in exported
+    recorder.exported.seek(0)
+    recorder.exported.truncate()
+    recorder.exported.write(exported.replace(false, made))
+    source = as_journal(recorder)
+    assert [event.name for event in source.events(ALWAYS)] == ["connection", "disconnection"]
+    assert source.unread == 1
+
+
+def test_other_programs(recorder: Recorder, as_journal: Opener) -> None:
+    """Entries of other programs are not even looked at."""
+    Session(recorder).close()
+    exported = recorder.exported.getvalue()
+    recorder.exported.write(exported.replace(b"SYSLOG_IDENTIFIER=mailrecv", b"SYSLOG_IDENTIFIER=other"))
+    source = as_journal(recorder)
+    assert len(list(source.events(ALWAYS))) == 2
+    assert source.unread == 0
+
+
+def test_counting_never_reads_the_text(recorder: Recorder, as_journal: Opener) -> None:
+    """What an entry's text says does not matter: its fields count."""
+    session = Session(recorder)
+    session.message("f1", "x> to=<victim@mydomain.com> route=x size=1 seconds=0.001 delivered", "me@mydomain.com")
+    session.close()
+    [delivered] = [event for event in as_journal(recorder).events(ALWAYS) if event.name == "delivered"]
+    assert delivered.fact("recipient") == "me@mydomain.com"
+
+
+def test_a_trace_has_what_debug_flags_add(as_journal: Opener) -> None:
+    """A trace shows all that was recorded: commands and DNS, too, if flags had that logged."""
+    recorder = Recorder("sh")
+    session = Session(recorder)
+    session.record(catalogue.COMMAND, command=b"HELO mail.example.org")
+    session.message("f1", "me@example.org", "me@mydomain.com")
+    session.record(catalogue.COMMAND, command=b"QUIT")
+    session.close()
+    [trace] = as_journal(recorder).traces("f1", ALWAYS, 5)
+    assert [event.name for event in trace] == ["connection", "command", "delivered", "command", "disconnection"]
