@@ -48,7 +48,7 @@ def read_log(options: argparse.Namespace, read: Callable[[Source, Period], int])
     """
     changes = {name: value for name in ("since", "until") if (value := getattr(options, name)) is not None}
     try:
-        return read(_source(options.logs or [_configured(options.config)]), Period(**changes))
+        return read(open_log(options.logs or [_configured(options.config)]), Period(**changes))
     except LogError as error:
         print(f"mailrecv: {error}", file=sys.stderr)
         return error.status
@@ -56,7 +56,7 @@ def read_log(options: argparse.Namespace, read: Callable[[Source, Period], int])
         return 130  # as shells have it
 
 
-def _source(logs: Sequence[str]) -> Source:
+def open_log(logs: Sequence[str]) -> Source:
     """Return the log of that name, or the files. Raises LogError."""
     if JOURNAL not in logs:
         from mailrecv.report.from_file import FileSource

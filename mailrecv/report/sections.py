@@ -16,12 +16,6 @@ TIME_FORMS = {"hour": "%Y-%m-%d %H:00", "day": "%Y-%m-%d %a", "month": "%Y-%m"}
 TIMELINE = "timeline"
 TROUBLES = "troubles"
 MESSAGES_AND_FAILURES = ("messages", "failures")
-FATES = {
-    "delivered": "delivered",
-    "dead_letter": "kept with the dead letters",
-    "deferred": "not delivered for now",
-    "failed": "not delivered",
-}
 ADVICE = {
     "internal_error": "a fault in mailrecv itself; the traceback is in the log",
     "spool_failed": "mail data could not be kept while it came in: is there room in TMPDIR?",
@@ -89,14 +83,17 @@ def notes(source: Source) -> list[str]:
 def summary(counts: Counts) -> list[tuple[str, str]]:
     """Return the figures of the whole, each with what it is."""
     total = counts.total
+    figures = (
+        (counts.copies, "copy", "copies"),
+        (total.dead_letters, "dead letter", "dead letters"),
+        (total.failures, "failure", "failures"),
+        (total.refusals, "refusal", "refusals"),
+        (total.connections, "connection", "connections"),
+    )
     return [
-        (f"{total.messages:,}", "messages" if total.messages != 1 else "message"),
+        (f"{total.messages:,}", "message" if total.messages == 1 else "messages"),
         (size(total.octets), "of mail"),
-        (f"{counts.copies:,}", "copies delivered"),
-        (f"{total.dead_letters:,}", "of them dead letters"),
-        (f"{total.failures:,}", "deliveries failed"),
-        (f"{total.refusals:,}", "refusals"),
-        (f"{total.connections:,}", "connections"),
+        *((f"{number:,}", one if number == 1 else more) for number, one, more in figures),
     ]
 
 
@@ -167,7 +164,10 @@ def _tables(counts: Counts, top: int) -> Iterator[Section]:
     yield Section(
         "Slowest deliveries",
         ("message", "time", "seconds", "octets", "recipient", "fate"),
-        [(d.id, date(d.time), f"{d.seconds:.3f}", size(d.size), d.recipient, FATES[d.outcome]) for d in slowest],
+        [
+            (d.id, date(d.time), f"{d.seconds:.3f}", size(d.size), d.recipient, d.outcome.replace("_", " "))
+            for d in slowest
+        ],
         [0.0] * len(slowest),
         [0.0] * len(slowest),
         (),

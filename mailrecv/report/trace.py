@@ -8,7 +8,14 @@ from collections.abc import Iterator, Sequence
 from mailrecv.report.counts import LOST, TAKEN
 from mailrecv.report.data import message_id
 from mailrecv.report.event import Event
-from mailrecv.report.sections import FATES, date, size
+from mailrecv.report.sections import date, size
+
+FATES = {
+    "delivered": "delivered",
+    "dead_letter": "kept with the dead letters",
+    "deferred": "not delivered for now",
+    "failed": "not delivered",
+}
 
 
 def traces_text(traces: Sequence[Sequence[Event]]) -> str:
@@ -28,8 +35,9 @@ def _trace(events: Sequence[Event]) -> Iterator[str]:
         elif event.name == "refusal" and event.fact("recipient"):
             yield f"  to    <{event.fact('recipient')}>: refused, {event.fact('reply')}"
     yield ""
+    digits = 3 if any(event.time % 1 for event in events) else 0  # a log file has whole seconds
     for event in events:
-        yield f"  {_clock(event.time)}  {event.message}{_detail(event)}"
+        yield f"  {_clock(event.time, digits)}  {event.message}{_detail(event)}"
 
 
 def _client(events: Sequence[Event]) -> str:
@@ -59,7 +67,7 @@ def _detail(event: Event) -> str:
     return f"  ({told})" if told else ""
 
 
-def _clock(seconds: float) -> str:
-    """Return a local time of day, to the millisecond where the log has it."""
-    fraction = f"{seconds % 1:.3f}"[1:] if seconds % 1 else ""
+def _clock(seconds: float, digits: int) -> str:
+    """Return a local time of day.  digits: of the fraction of a second."""
+    fraction = f"{seconds % 1:.6f}"[1 : 2 + digits] if digits else ""
     return time.strftime("%H:%M:%S", time.localtime(seconds)) + fraction

@@ -17,6 +17,7 @@ from mailrecv.reply import Reply
 
 JOURNAL_REMOTE = "/lib/systemd/systemd-journal-remote"  # makes journal files from the format of `journalctl -o export`
 BOOT_ID = "0123456789abcdef0123456789abcdef"
+ROUTE = "append /var/mail/inbox"
 NOON = 1_795_435_200.0  # 2026-11-23 12:00:00 UTC, a Monday
 
 
@@ -67,7 +68,7 @@ class Session:
         self._facts: dict[str, object] = {"client_address": address, "client_name": name}
         self._pid = recorder.pid
         self._began = recorder.now
-        self._counts = {"messages": 0, "recipients": 0, "refusals": 0, "commands": 0}
+        self._counts = {"messages": 0, "recipients": 0, "refusals": 0, "commands": 1}  # HELO
         self.record(catalogue.CONNECTION)
         self._facts["helo"] = name
 
@@ -85,14 +86,16 @@ class Session:
         self._facts.pop("id")
         self._facts.pop("sender")
 
-    def deliver(self, recipient: str, *, size: int = 1000, seconds: float = 0.01, entry: str = "delivered") -> None:
+    def deliver(
+        self, recipient: str, *, size: int = 1000, seconds: float = 0.01, entry: str = "delivered", route: str = ROUTE
+    ) -> None:
         """A copy is handed over, or not.  entry: the name of what is recorded."""
         facts: dict[str, object] = {"recipient": recipient, "size": size, "seconds": float(seconds)}
         if entry in ("deferred", "failed"):
             facts["reason"] = "exit status 75" if entry == "deferred" else "exit status 67"
         else:
             self._counts["recipients"] += 1
-        self.record(catalogue.CATALOGUE[entry], route="append /var/mail/inbox", **facts)
+        self.record(catalogue.CATALOGUE[entry], route=route, **facts)
 
     def message(self, message_id: str, sender: str, *recipients: str, **delivery: Any) -> None:
         """The client sends a message.  delivery: as for `deliver`."""
@@ -100,17 +103,54 @@ class Session:
         for recipient in recipients:
             self.deliver(recipient, **delivery)
         self._counts["messages"] += 1
+        self._counts["commands"] += 2 + len(recipients)
         self.end()
 
     def refuse(self, code: int, text: str, *, recipient: str = "", command: str = "", line: int = 0) -> None:
         """The client is refused something."""
         self._counts["refusals"] += 1
+        self._counts["commands"] += bool(command or recipient)
         said = (command or (f"RCPT TO:<{recipient}>" if recipient else "")).encode()
         self.record(catalogue.REFUSAL, reply=Reply(code, text), command=said, recipient=recipient, line=line)
 
     def close(self, cause: str = "quit") -> None:
         """The session ends."""
+        self._counts["commands"] += cause == "quit"
         self.record(catalogue.DISCONNECTION, cause=cause, **self._counts, seconds=self._recorder.now - self._began)
+
+
+def afternoon(recorder: Recorder) -> None:
+    """Record what the README shows: mail from two hosts, a command that failed once, and a stranger who guesses."""
+    mails = [
+        (0, "mail-qv1.google.com", "203.0.113.5", "myarchive@mydomain.com", 18_200, 0.41, "delivered"),
+        (140, "backup.example.org", "192.0.2.9", "status@mydomain.com", 2_100, 0.012, "delivered"),
+        (1_900, "backup.example.org", "192.0.2.9", "list@mydomain.com", 5_400, 0.020, "delivered"),
+        (4_000, "backup.example.org", "192.0.2.9", "status@mydomain.com", 2_300, 0.011, "delivered"),
+        (4_700, "mail-qv1.google.com", "203.0.113.5", "myarchive@mydomain.com", 44_000, 2.31, "deferred"),
+        (6_500, "mail-qv1.google.com", "203.0.113.5", "myarchive@mydomain.com", 44_000, 0.52, "delivered"),
+        (8_100, "backup.example.org", "192.0.2.9", "status@mydomain.com", 2_200, 0.014, "delivered"),
+    ]
+    routes = {
+        "myarchive@mydomain.com": "pipe /usr/local/sbin/archive -v",
+        "status@mydomain.com": "append /srv/mail/status.mbox",
+        "list@mydomain.com": "maildir /srv/mail/list",
+    }
+    for number, (after, name, address, recipient, octets, seconds, entry) in enumerate(mails):
+        recorder.now, recorder.pid = NOON + after, 1039 + number
+        session = Session(recorder, address, name)
+        message_id = f"{recorder.now:.0f}"[-6:] + "b02027bc37657"
+        recorder.now += 0.09 + seconds
+        facts = {"size": octets, "seconds": seconds, "entry": entry, "route": routes[recipient]}
+        session.message(message_id, f"me@{name.partition('.')[2]}", recipient, **facts)
+        if entry == "deferred":
+            session.refuse(451, f"Not delivered, try again later ({message_id})")
+        recorder.now += 0.02
+        session.close()
+    recorder.now, recorder.pid = NOON + 8_400, 1050
+    session = Session(recorder, "198.51.100.66", "unknown")
+    for guess in ("info", "admin", "test"):
+        session.refuse(550, "No one here by that name.", recipient=f"{guess}@mydomain.com", line=12)
+    session.close("left")
 
 
 class _Exporter:

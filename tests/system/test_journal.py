@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import threading
+import time
 
 import pytest
 
@@ -12,6 +15,16 @@ from tests.system.machine import wait_until
 from tests.system.mailhost import EXAMPLES, FOLDER, MailHost
 
 LOG = "/var/log/mailrecv.log"
+
+
+def ask_for_nobody(server: MailHost) -> None:
+    """Try to send to an address that an `error` line refuses."""
+    with server.connect() as client:
+        assert client.reply()[:3] == "220"
+        for command in ("HELO client", "MAIL FROM:<me@client>"):
+            assert client.ask(command)[:3] == "250"
+        assert client.ask("RCPT TO:<nobody@mydomain.com>") == "550 No one here by that name."
+        assert client.ask("QUIT")[:3] == "221"
 
 
 def test_fields(server: MailHost) -> None:
@@ -71,6 +84,62 @@ def test_output_of_a_command(server: MailHost) -> None:
         "output: err",
         "output: out",
     ]
+
+
+def test_report(server: MailHost) -> None:
+    """`mailrecv report` counts, by the journal's fields, what was delivered, refused and failed."""
+    since = f"--since=@{time.time():.6f}"
+    server.configure("deliver rcpt_to broken@mydomain.com pipe exit 67")
+    server.send("me", "list")
+    server.send("me")
+    assert server.send("broken")[:3] == "554"
+    ask_for_nobody(server)
+    server.run("journalctl", "--sync")
+    counted = json.loads(server.run("mailrecv", "report", "--json", since))
+    totals = {name: counted[name] for name in ("messages", "copies", "failures", "connections")}
+    assert totals == {"messages": 2, "copies": 3, "failures": 1, "connections": 4}
+    recipients = {row["recipient"]: (row["messages"], row["failures"]) for row in counted["recipients"]}
+    assert recipients == {"me@mydomain.com": (2, 0), "list@mydomain.com": (1, 0), "broken@mydomain.com": (0, 1)}
+    assert "550 No one here by that name. (line 5)" in {row["reply"] for row in counted["refusals_by_cause"]}
+    assert [row["address"] for row in counted["clients"]] == ["127.0.0.1"]
+    assert "By hour" in server.run("mailrecv", "report", since)
+    server.run("mailrecv", "report", "--html", "/root/report.html", since)
+    assert "<svg" in server.path("/root/report.html").read_text()
+
+
+def test_metrics(server: MailHost) -> None:
+    """`mailrecv report --prometheus FILE` adds to the file what came since it was written."""
+    file = "/root/mailrecv.prom"
+    counts = []
+    for _ in range(2):
+        server.send("me")
+        server.run("journalctl", "--sync")
+        server.run("mailrecv", "report", "--prometheus", file)
+        found = re.search(r"(?m)^mailrecv_messages_total (\d+)$", server.path(file).read_text())
+        assert found
+        counts.append(int(found[1]))
+    assert counts[1] == counts[0] + 1
+
+
+def test_trace(server: MailHost) -> None:
+    """`mailrecv trace` shows all about one message, or about an address that was refused."""
+    message_id = server.send("me").removeprefix("250 OK ")
+    ask_for_nobody(server)
+    server.run("journalctl", "--sync")
+    trace = server.run("mailrecv", "trace", message_id)
+    assert trace.startswith(f"Message {message_id}\n  by    unknown [127.0.0.1], HELO client\n  from  <me@client>\n")
+    assert f"to    <me@mydomain.com>: delivered (append {FOLDER}/mbox" in trace
+    shown = [line[16:] for line in trace.split("\n\n")[1].splitlines()]
+    assert shown[0].startswith("SMTP connection from remote host unknown [127.0.0.1]")
+    assert shown[-1].startswith("connection closed (quit)")
+    refused = server.run("mailrecv", "trace", "-n", "1", "nobody@mydomain.com")
+    assert "to    <nobody@mydomain.com>: refused, 550 No one here by that name." in refused
+
+
+def test_report_without_the_right_to_read(server: MailHost) -> None:
+    """Who may not read the journal gets no empty report, but is told how to."""
+    told = server.run("runuser", "-u", "nobody", "--", "mailrecv", "report", status=os.EX_NOPERM)
+    assert "you may not read the journal of the system; ask as root, or join the group" in told
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,13 @@ import pytest
 from docs import state_diagram
 from docs.figures import with_sections
 from mailrecv import cli
+from mailrecv.cli import logs
 from mailrecv.config.directives import DIRECTIVES
 from mailrecv.config.reader import parse_config
 from mailrecv.diagnosis.service import Service
 from mailrecv.limits import Limits
+from mailrecv.report.from_journal import JournalSource
+from tests.support.journals import JOURNAL_REMOTE, NOON, Recorder, afternoon
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -139,6 +143,32 @@ def test_the_readme_shows_what_explain_prints(
         cli.run(["explain", "-c", str(config), *arguments.split()])
         said = capsys.readouterr().out.replace(str(config), "/etc/mailrecv.conf").replace(f"{tmp_path}/", "/srv/")
         assert said.splitlines()[-int(last or 0) :] == output.splitlines()
+
+
+@pytest.mark.parametrize("action", ["report", "trace"])
+def test_the_readme_shows_what_a_log_tells(
+    action: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The report and the trace in the README are those of one afternoon's journal, in a terminal of 100 columns."""
+    shown = re.search(rf"(?m)^\$ mailrecv ({action} .*)\n((?:(?!```).*\n)*)```", README)
+    assert shown
+    if not Path(JOURNAL_REMOTE).exists():
+        pytest.skip("needs systemd-journal-remote: run `make test-tools`")
+    recorder = Recorder()
+    afternoon(recorder)
+    source = JournalSource(str(recorder.directory(tmp_path)))
+    source.name = "the journal"
+    monkeypatch.setattr(logs, "open_log", lambda _: source)
+    monkeypatch.setattr(logs, "parse_time", lambda _: NOON)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    try:
+        assert cli.run([*shown[1].split(), "-l", "syslog"]) == 0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert capsys.readouterr().out == shown[2]
 
 
 def test_links_lead_somewhere() -> None:

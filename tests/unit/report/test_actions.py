@@ -37,7 +37,7 @@ def test_report(log: str, capsys: pytest.CaptureFixture[str]) -> None:
     """`report` prints tables, and ends well."""
     assert cli.run(["report", "-l", log]) == 0
     printed = capsys.readouterr()
-    assert "3 messages, 1.8 kB of mail, 4 copies delivered" in printed.out
+    assert "3 messages, 1.8 kB of mail, 4 copies, 1 dead letter, 1 failure" in printed.out
     assert printed.err == ""
 
 

@@ -151,7 +151,7 @@ def test_trace_text(story: Recorder, as_journal: Opener) -> None:
         "  14:00:00  b1: from=<you@example.org> to=<script@mydomain.com> route=append /var/mail/inbox size=2000 "
         "seconds=3.000 not delivered for now: exit status 75\n"
         "  14:00:00  ERROR: 451 Not delivered, try again later (00000000000000000b1ff)\n"
-        "  14:00:00  connection closed (left): 0 commands, 2 messages, 1 recipients, 1 refusals, 0.000 seconds\n"
+        "  14:00:00  connection closed (left): 7 commands, 2 messages, 1 recipients, 1 refusals, 0.000 seconds\n"
     )
     text = traces_text(source.traces("203.0.113.9", Period(), 5))
     assert text.startswith("Session of 2026-11-23 13:00:00\n  by    unknown [203.0.113.9], HELO unknown\n")
