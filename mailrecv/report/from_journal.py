@@ -147,13 +147,16 @@ def _match(reader: Any, *matches: str) -> None:
 
 
 def _match_facts(reader: Any, term: str) -> None:
-    """Look for entries that have a term as a fact, in letters of any case, as addresses are compared."""
+    """Look for entries that have a term as a fact; addresses of mail in letters of any case.  term: in lower case."""
     for number, fact in enumerate(SOUGHT):
         field = f"{_PREFIX}{fact.upper()}"
+        values = [term]
+        if fact in ("recipient", "sender") and "@" in term:  # the journal tells all values of a field, but not at once
+            known = (value for value in reader.query_unique(field) if isinstance(value, str))
+            values += [value for value in known if value.lower() == term]
         if number:
             reader.add_disjunction()
-        known = [value for value in reader.query_unique(field) if isinstance(value, str) and value.lower() == term]
-        _match(reader, *(f"{field}={value}" for value in known or [term]))
+        _match(reader, *(f"{field}={value}" for value in values))
 
 
 def _seek(reader: Any, period: Period, after: str) -> None:

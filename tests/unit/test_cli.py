@@ -88,7 +88,18 @@ def test_a_client_s_socket_is_taken_first(arguments: list[str], monkeypatch: pyt
         cli.run(arguments)
 
 
-@pytest.mark.parametrize("arguments", [["check"], ["-c", "x", "check"], ["--version"], ["-c", "x", "-h"], ["listen"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check"],
+        ["-c", "x", "check"],
+        ["--version"],
+        ["-c", "x", "-h"],
+        ["listen"],
+        ["report", "--top", "0"],
+        ["-c", "x", "trace"],
+    ],
+)
 def test_what_a_person_asks_is_answered_on_any_stream(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """What a person reads goes to the standard streams, even if these are sockets, as ssh makes them."""
     monkeypatch.setattr(cli, "take_socket", take)
