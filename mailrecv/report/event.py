@@ -95,7 +95,7 @@ class LogError(Exception):
 
 def printable(text: str) -> str:
     """Return a text of a log without anything that a terminal might obey: mailrecv writes none, but who knows."""
-    return text if text.isprintable() else shown(text, loghex=False, brackets=False)
+    return text if text.isprintable() else shown(text, loghex=False)
 
 
 def unwatched(part: float) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailrecv.journal.catalogue import CATALOGUE
-from mailrecv.journal.escape import shown
+from mailrecv.journal.escape import shown, without_brackets
 from mailrecv.report.period import parse_time
 from mailrecv.report.templates import Unreadable, read_message
 
@@ -35,7 +35,7 @@ def test_a_message_is_read_as_it_was_written_or_not_at_all(sender: str, recipien
     facts |= {"cause": "quit", "limit": "smtp_commands", "route": "append /srv/mail", "path": "/x", "directive": "x"}
     facts |= {"sender": sender, "recipient": recipient, "subject": sender, "command": sender}
     facts |= dict.fromkeys(("reason", "text", "error", "pattern", "verdict", "address", "client_name"), reason)
-    safe = {key: shown(value, loghex=True, brackets=True) for key, value in facts.items()}
+    safe = {key: without_brackets(shown(value, loghex=True)) for key, value in facts.items()}
     entry = CATALOGUE[name]
     read = read_message(entry.message.format_map(safe))
     if not isinstance(read, Unreadable):

@@ -32,14 +32,14 @@ class Recorder:
         self.pid = pid
         self.exported = io.BytesIO()
         self.lines: list[str] = []
-        self._to_journal = self._journal(_Exporter(self), processors.render_for_journald, flags, loghex, brackets=False)
-        line = processors.RenderForFile(with_address="F" in flags)
-        self._to_file = self._journal(_Lines(self), line, flags, loghex, brackets=True)
+        self._to_journal = self._journal(_Exporter(self), processors.render_for_journald, flags, loghex, brackets=True)
+        self._to_file = self._journal(_Lines(self), processors.render_for_file, flags, loghex, brackets=False)
 
     @staticmethod
     def _journal(sink: Any, render: Any, flags: str, loghex: bool, *, brackets: bool) -> Journal:
-        make_safe = processors.MakeSafe(loghex=loghex, brackets=brackets)
-        return Journal(sink, [processors.Select(flags), make_safe, processors.describe, render], {})
+        with_address = "F" in flags
+        describe = processors.Describe(with_address=with_address, brackets=brackets and not with_address)
+        return Journal(sink, [processors.Select(flags), processors.MakeSafe(loghex=loghex), describe, render], {})
 
     def record(self, entry: catalogue.Entry, **facts: object) -> None:
         """Record an entry."""
