@@ -16,6 +16,7 @@ import pytest
 from mailrecv import __version__, cli
 from mailrecv.__main__ import session_options
 from mailrecv.cli import listen
+from mailrecv.cli.arguments import ACTIONS
 from mailrecv.cli.parser import parse
 from mailrecv.config.compiled import name_for, open_compiled
 
@@ -346,8 +347,8 @@ def test_explain_is_interrupted(file: Path, monkeypatch: pytest.MonkeyPatch) -> 
     [
         (["--no-such-option"], "unrecognized arguments: --no-such-option"),
         (["--verson"], "unrecognized arguments: --verson; did you mean --version?\n"),
-        (["no-such-action"], "unknown action no-such-action, the actions are check, explain, listen\n"),
-        (["chek", "-c", "x"], "unknown action chek, the actions are check, explain, listen; did you mean check?\n"),
+        (["no-such-action"], f"unknown action no-such-action, the actions are {', '.join(ACTIONS)}\n"),
+        (["chek", "-c", "x"], f"unknown action chek, the actions are {', '.join(ACTIONS)}; did you mean check?\n"),
         (["check", "--strct"], "mailrecv check: unrecognized arguments: --strct; did you mean --strict?\n"),
         (["explain", "--client", "::1"], "the following arguments are required: RECIPIENT"),
         (["explain", "a@b"], "the following arguments are required: --client"),
