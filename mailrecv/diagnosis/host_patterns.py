@@ -103,11 +103,15 @@ def _with_other_dots(text: str, other: str) -> list[str]:
 
 
 def _matched(pattern: Pattern, subjects: Iterable[str]) -> list[str]:
-    return [subject for subject in subjects if pattern.search(subject) is Verdict.YES]
+    return [subject for subject in subjects if _matches(pattern, subject)]
 
 
 def _matches_all(pattern: Pattern, subjects: Iterable[str]) -> bool:
-    return all(pattern.search(subject) is Verdict.YES for subject in subjects)
+    return all(_matches(pattern, subject) for subject in subjects)
+
+
+def _matches(pattern: Pattern, subject: str) -> bool:
+    return pattern.search(subject, host_name=not _is_address(subject)) is Verdict.YES
 
 
 def _listed(names: list[str]) -> str:

@@ -67,7 +67,7 @@ def match(patterns: Iterable[ClientPattern], client: Client) -> tuple[Verdict, i
     for rule in patterns:
         subjects = client.address_forms if client.name is None else (client.name, *client.address_forms)
         for subject in subjects:
-            verdict = rule.pattern.search(subject)
+            verdict = rule.pattern.search(subject, host_name=subject is client.name)
             tests.append(Test(rule.line, rule.pattern.text, subject, verdict))
             if verdict is Verdict.YES:
                 return Verdict.YES, rule.line, tuple(tests)

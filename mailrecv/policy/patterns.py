@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MATCH_LIMIT = 20_000  # PCRE2 match() calls; interpreted, these take about a millisecond
+_DIGITS_AND_DOTS = b"0123456789."
 _PREFIX = b"(*LIMIT_MATCH=%d)" % MATCH_LIMIT  # one that a pattern sets itself replaces it
 
 
@@ -48,8 +49,12 @@ class Pattern:
         self.text = text
         self._compiled = None if checked else _compile(text)
 
-    def search(self, subject: str) -> Verdict:
-        """Say whether the pattern is found anywhere in `subject`; CANNOT_TELL when that takes too much work."""
+    def search(self, subject: str, *, host_name: bool = False) -> Verdict:
+        """Say whether the pattern is found anywhere in `subject`; CANNOT_TELL when that takes too much work.
+
+        host_name: of a host name something has to be found that is more than digits and dots. A pattern written for
+        addresses, such as `^192\\.0\\.2\\.`, would match `192.0.2.evil.net` else, a name that anybody can give to a host.
+        """
         import pcre2
 
         if self._compiled is None:
@@ -58,7 +63,9 @@ class Pattern:
             found = self._compiled.search(subject.encode("utf-8", "surrogateescape"))
         except pcre2.LibraryError:  # the match limit; or a pattern that asks for UTF met octets that are none
             return Verdict.CANNOT_TELL
-        return Verdict.NO if found is None else Verdict.YES
+        if found is None or (host_name and found[0] and not found[0].strip(_DIGITS_AND_DOTS)):
+            return Verdict.NO
+        return Verdict.YES
 
     def __repr__(self) -> str:
         return f"Pattern({self.text!r})"

@@ -128,7 +128,6 @@ def test_the_original_s_configuration_is_not_drowned_in_warnings() -> None:
     assert texts == [
         (7, "/dev/null keeps nothing"),
         (20, r"the range A-z also holds [ \ ] ^ _ and `, which stand between Z and a"),
-        (21, "the pattern also matches 192.0.2.evil.net"),
         (23, r"the range A-z also holds [ \ ] ^ _ and `, which stand between Z and a"),
         (26, "the user me cannot run this"),
     ]
@@ -139,5 +138,5 @@ def test_places_that_could_not_be_tried(monkeypatch: pytest.MonkeyPatch) -> None
     other = myself().replace(uid=os.geteuid() + 1)
     monkeypatch.setattr(os, "geteuid", lambda: 4242)
     found = reviewed(ORIGINAL, other)
-    assert [one.place.line for one in found.advice] == [7, 20, 21, 23]
+    assert [one.place.line for one in found.advice] == [7, 20, 23]
     assert found.untried == "only root can try what the user me may do"

@@ -59,6 +59,24 @@ def test_a_dns_that_is_down_is_told_from_a_name_that_is_missing() -> None:
     assert refusal(config(), client()) == Reply(421, "Your address has no confirmed host name, try again later")
 
 
+@pytest.mark.parametrize(
+    "pattern", [r"^192\.0\.2\.", r"192\.0\.2\.1", r"^192\.", r"^192[0-9.]+", r"(?<!x)192\.0\.2\.15?"]
+)
+@pytest.mark.parametrize("name", ["192.0.2.evil.example", "192.0.2.1.evil.example", "192.0.2.15evil.example"])
+def test_a_pattern_for_addresses_lets_in_no_name(pattern: str, name: str) -> None:
+    """Whatever a stranger names a host, a pattern that finds nothing but digits and dots in that does not match it."""
+    configuration = config(f"allow remotehost {pattern}")
+    assert refusal(configuration, client("198.51.100.7", name=name)) == NOT_ALLOWED
+    assert refusal(configuration, client("192.0.2.15", name=name)) is None
+
+
+@pytest.mark.parametrize("pattern", [r"\.isp\.example$", r"^192\.0\.2\.7\.dyn", r"(?=.*isp)", r"^(?!mail)", ".*"])
+def test_a_name_may_begin_with_digits(pattern: str) -> None:
+    """A pattern that finds more than digits and dots, or only looks ahead, matches such names as it does any other."""
+    who = client("198.51.100.7", name="192.0.2.7.dyn.isp.example")
+    assert refusal(config(f"allow remotehost {pattern}"), who) is None
+
+
 @pytest.mark.parametrize("fcrdns", ["on", "off"])
 def test_only_clients_that_match_are_let_in(fcrdns: str) -> None:
     """With `allow` lines a client has to match one, and that line decides."""

@@ -212,7 +212,10 @@ def test_a_full_disk(log: str) -> None:
         run = subprocess.run(
             [*MAILRECV, "report", "-l", log], stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
-    assert (run.returncode, run.stderr) == (os.EX_IOERR, "mailrecv: standard output cannot be written: No space left on device\n")
+    assert (run.returncode, run.stderr) == (
+        os.EX_IOERR,
+        "mailrecv: standard output cannot be written: No space left on device\n",
+    )
 
 
 @pytest.mark.parametrize("encoding, sign", [("utf-8", "█"), ("ascii", "#")])
