@@ -25,7 +25,7 @@ def test_installation(debian: MailHost, person: Person, package: Path) -> None:
     built = [step.command for step in commands].index("make deb")  # for which the machine would need a network
     shutil.copy(package, debian.path(f"{CHECKOUT}/dist"))
     printed = person.follows(commands[built + 1 :])
-    assert printed["mailrecv check"] == ""
+    assert printed["sudo mailrecv check"] == ""
     assert " delivered\n" in printed["sudo journalctl MAILRECV_RECIPIENT=status@mydomain.com"]
     with debian.addresses("192.0.2.9", "192.0.2.10"), debian.dns("--host-record=x.example,192.0.2.10"):
         assert debian.send("status", body="Subject: From afar", source="192.0.2.9")[:3] == "250"
