@@ -45,7 +45,7 @@ def test_what_needs_a_person_is_explained(server: MailHost) -> None:
     shown = server.run("journalctl", "--catalog", "--no-pager", *NEEDS_A_PERSON, "--lines=1")
     (message_id,) = re.findall(r"\((\w+)\)$", reply)
     assert "\N{LIGHT SHADE}\N{LIGHT SHADE} Subject: A copy of a message was not delivered, for good\n" in shown
-    assert f"   journalctl -t mailrecv MAILRECV_ID={message_id}\n" in shown
+    assert f"   mailrecv trace {message_id}\n" in shown
 
 
 def test_the_package_brings_the_explanations_and_takes_them_away(server: MailHost) -> None:

@@ -55,8 +55,11 @@ CONFIGS = [display for display in DISPLAYS if display.split()[0] in DIRECTIVES]
 SCRIPTS = [display for display in DISPLAYS if display.startswith("#!/bin/sh\n")]
 SHELLS = [display for display in DISPLAYS if re.match(r"[$#] ", display)]
 NEVER_ENDS = "$ mailrecv listen "
-SESSIONS = [
-    shell for shell in SHELLS if set(re.findall(r"(?m)^[$#] (\S+)", shell)) <= PROGRAMS_HERE and NEVER_ENDS not in shell
+SESSIONS = [  # of an ordinary user
+    shell
+    for shell in SHELLS
+    if set(re.findall(r"(?m)^([$#] \S+)", shell)) <= {f"$ {program}" for program in PROGRAMS_HERE}
+    and NEVER_ENDS not in shell
 ]
 TYPED_SESSIONS = [
     (before, shell)
@@ -195,6 +198,7 @@ def test_exit_statuses() -> None:
 def test_environment() -> None:
     """The pages list each variable that the program or systemd's library reads, and no other."""
     read = set(re.findall(r'environ(?:\.get\(|\[)"([A-Z_]+)"', CODE)) | {"LISTEN_FDS", "LISTEN_PID"}
+    read |= {"COLUMNS"} if "get_terminal_size" in CODE else set()
     documented = {name for page in COMMANDS for item in page.items("ENVIRONMENT") for name in words(item.term, "Ev")}
     assert documented == read
 

@@ -50,7 +50,7 @@ def test_the_readme_shows_a_message_as_it_is() -> None:
     """What the README shows of `journalctl -x` is what the file has."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = "".join(re.findall(r"(?m)^\N{LIGHT SHADE}{2} (.*\n)", readme))
-    (message_id,) = re.findall(r"MAILRECV_ID=(\w+)$", shown)
+    (message_id,) = re.findall(r"mailrecv trace (\w+)$", shown)
     assert shown == MESSAGES[FAILED.message_id].rstrip("\n").replace("@MAILRECV_ID@", message_id) + "\n"
 
 
