@@ -17,8 +17,9 @@ from mailrecv.values import Value
 
 T = TypeVar("T")
 MAX_NAMES = 10  # of one address that are looked up again; an address with more is nobody's mail server
-_HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?\.?")
-_NUMERIC = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?", re.IGNORECASE)
+# Not compiled before DNS was asked: most sessions never do.
+_HOST_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?\.?"
+_NUMERIC = r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?"
 _MAPPED = "::ffff:"  # IPv4-mapped IPv6, RFC 4291 §2.5.5.2
 _TEMPORARY_HOST_ERRORS = (2, 3)  # netdb.h: TRY_AGAIN, NO_RECOVERY (a server's failure)
 _TEMPORARY_ADDRESS_ERRORS = (socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_MEMORY)
@@ -69,7 +70,7 @@ def look_up(address: str) -> Lookup:
 
 def is_host_name(text: str) -> bool:
     """Say whether a text can be the name of a host: 010.0.0.1 cannot, which is 8.0.0.1 without asking DNS."""
-    return bool(_HOST_NAME.fullmatch(text)) and not _NUMERIC.fullmatch(text)
+    return bool(re.fullmatch(_HOST_NAME, text)) and not re.fullmatch(_NUMERIC, text)
 
 
 def _may_pass(error: OSError | UnicodeError) -> bool:

@@ -10,6 +10,8 @@ import os
 import socket
 import stat
 
+from mailrecv.server.passed import passed_fds
+
 _STANDARD_STREAMS = (0, 1, 2)
 
 
@@ -23,8 +25,7 @@ def take_socket() -> socket.socket | None:
     It is a connected stream socket or a listening one. Raises ActivationError for anything else.
     """
     _open_closed_streams()
-    given = _take_from_systemd() if "LISTEN_FDS" in os.environ else None
-    given = given or _take_from_standard_input()
+    given = _take_from_systemd() or _take_from_standard_input()
     if given is not None and given.type != socket.SOCK_STREAM:
         raise ActivationError(f"a stream socket is needed (ListenStream=), this one is {given.type.name}")
     return given
@@ -49,16 +50,19 @@ def _open_closed_streams() -> None:
 
 
 def _take_from_systemd() -> socket.socket | None:
-    from systemd.daemon import listen_fds
-
     try:
-        fds = listen_fds()
+        fds = passed_fds()
         if len(fds) > 1:
             raise ActivationError(f"one socket is needed (a single ListenStream=), systemd gave {len(fds)}")
-        return socket.socket(fileno=fds[0]) if fds else None
+        for fd in fds:
+            os.set_inheritable(fd, False)
+            return socket.socket(fileno=fd)
+    except ValueError:
+        raise ActivationError("LISTEN_FDS, which only systemd should set, is no number") from None
     except OSError as error:
         what = f"LISTEN_FDS, which only systemd should set, does not stand for a socket: {error.strerror}"
         raise ActivationError(what) from None
+    return None
 
 
 def _take_from_standard_input() -> socket.socket | None:

@@ -11,12 +11,11 @@ from __future__ import annotations
 import os
 
 from mailrecv.config.compiled import Compiled, open_compiled
+from mailrecv.server.passed import passed_fds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailrecv.config.model import Config
-
-_FIRST_FD_OF_SYSTEMD = 3  # sd_listen_fds(3): SD_LISTEN_FDS_START
 
 
 class HeadStart:
@@ -50,11 +49,9 @@ def early_greeting(config: Config) -> bytes | None:
 
 
 def _given_fd() -> int:
-    """Return the descriptor of what the program was started with, as `activation` will find it."""
-    environment = os.environ
-    if "LISTEN_FDS" not in environment or environment.get("LISTEN_PID") != str(os.getpid()):
-        return 0
-    return _FIRST_FD_OF_SYSTEMD if environment["LISTEN_FDS"] == "1" else -1
+    """Return the descriptor of what the program was started with, as `activation` will find it; -1 for several."""
+    fds = passed_fds()
+    return 0 if not fds else fds[0] if len(fds) == 1 else -1
 
 
 def _is_client(fd: int, *, checks_name: bool) -> bool:

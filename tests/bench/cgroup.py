@@ -48,14 +48,17 @@ class Cgroup:
         return int(usage.removeprefix("usage_usec ")) / 1e6
 
     @property
-    def peak_megabytes(self) -> float:
-        """The most memory that one of those that run has had resident, since it began or since `forget_peaks`."""
-        peaks = [0]
+    def peaks_megabytes(self) -> list[float]:
+        """The most memory that each of those that run has had resident, since it began or since `forget_peaks`.
+
+        What processes share counts for each of them.
+        """
+        peaks = []
         for pid in self.processes:
             with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
                 status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
-                peaks += [int(kilobytes) for kilobytes in re.findall(r"VmHWM:\s+(\d+) kB", status)]
-        return max(peaks) * 1024 / 1e6
+                peaks += [int(kilobytes) * 1024 / 1e6 for kilobytes in re.findall(r"VmHWM:\s+(\d+) kB", status)]
+        return peaks
 
     def forget_peaks(self) -> None:
         """Let the peak of each start anew from what it has resident now."""

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from mailrecv.config.compiler import SETTLING_SECONDS
 from tests.bench.addresses import DOMAIN, RECIPIENT
 from tests.bench.cgroup import PATIENCE_SECONDS
 from tests.bench.server import DISK, Server
 from tests.clients.servers import wait_until
 
 PROGRAM = Path(os.environ.get("MAILRECV") or Path(sys.executable).with_name("mailrecv"))
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
 
 class Mailrecv(Server):
@@ -32,7 +35,8 @@ class Mailrecv(Server):
 
     def in_environment(self, *command: str | Path) -> list[str | Path]:
         """Return a command that runs another with what a unit of systemd would give it."""
-        return ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", f"TMPDIR={self._spool}", *command]
+        given = {**ENVIRONMENT, "TMPDIR": self._spool, "CACHE_DIRECTORY": self.folder}
+        return ["env", "-i", *(f"{name}={value}" for name, value in given.items()), *command]
 
     @property
     def _spool(self) -> Path:
@@ -45,7 +49,7 @@ class PerConnection(Mailrecv):
     name = "mailrecv, per connection"
 
     def command(self) -> Sequence[str | Path]:
-        passed = [f"-E{name}" for name in ("PATH", "LANG", "TMPDIR")]
+        passed = [f"-E{name}" for name in ("PATH", "LANG", "TMPDIR", "CACHE_DIRECTORY")]
         activate = ["systemd-socket-activate", "--accept", f"--listen=127.0.0.1:{self.port}", *passed]
         return self.in_environment(*activate, PROGRAM, "-c", self.config)
 
@@ -61,6 +65,11 @@ class Resident(Mailrecv):
 
     def command(self) -> Sequence[str | Path]:
         return self.in_environment(PROGRAM, "listen", "-c", self.config, f"127.0.0.1:{self.port}")
+
+
+def let_configurations_settle() -> None:
+    """Wait until configurations that were written just now can be compiled by the next session, as any older one is."""
+    time.sleep(SETTLING_SECONDS + 0.1)
 
 
 def write_config(path: Path, directives: Sequence[str] = ()) -> None:

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 from tests.bench.addresses import CLIENT
 from tests.bench.conversation import Conversation
-from tests.bench.mailrecv_server import PROGRAM
+from tests.bench.mailrecv_server import ENVIRONMENT, PROGRAM
 
-_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 _SOCKET = 3  # where systemd puts it
 
 
@@ -26,7 +25,7 @@ class Session(NamedTuple):
 
 def cpu_seconds(*command: str) -> float:
     """Run a program to its end; return the CPU time of the process, its start by the kernel included."""
-    pid = os.posix_spawn(command[0], command, _ENVIRONMENT)
+    pid = os.posix_spawn(command[0], command, ENVIRONMENT)
     return _wait_for(pid)
 
 
@@ -40,10 +39,11 @@ def session(config: Path, talk: Callable[[Conversation], None]) -> Session:
         connection, (address, port) = listener.accept()
     clock, told = os.pipe()
     facts = {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "connection", "REMOTE_ADDR": address, "REMOTE_PORT": str(port)}
+    facts["CACHE_DIRECTORY"] = str(config.parent)
     with connection, Conversation(client) as conversation:
         pid = os.fork()
         if pid == 0:
-            _become([str(PROGRAM), "-c", str(config)], connection, {**_ENVIRONMENT, **facts}, told)
+            _become([str(PROGRAM), "-c", str(config)], connection, {**ENVIRONMENT, **facts}, told)
         connection.close()
         conversation.expect("220")
         greeted = time.perf_counter()

@@ -16,7 +16,7 @@ from docs.figures import Table
 from tests.bench import smtp_source, systemd_server
 from tests.bench.aiosmtpd_server import Aiosmtpd
 from tests.bench.cgroup import Cgroup
-from tests.bench.mailrecv_server import PerConnection, Resident
+from tests.bench.mailrecv_server import PerConnection, Resident, let_configurations_settle
 from tests.bench.measuring import Figures, Spread, in_rounds
 from tests.bench.plan import Plan
 from tests.bench.postfix_server import Postfix
@@ -61,6 +61,7 @@ def measure(plan: Plan) -> Rates:
         for server in servers:
             stack.enter_context(server.running())
         booted = stack.enter_context(systemd_server.units()) if plan.systemd else []
+        let_configurations_settle()
         cases: dict[tuple[str, int], Callable[[], Figures]] = {}
         everything: list[Loaded] = [*servers, *booted]
         for loaded in everything:

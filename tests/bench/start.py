@@ -11,7 +11,7 @@ from pathlib import Path
 from docs.figures import Table
 from tests.bench import one_process
 from tests.bench.conversation import SHORT_MAIL, Conversation
-from tests.bench.mailrecv_server import write_config
+from tests.bench.mailrecv_server import let_configurations_settle, write_config
 from tests.bench.measuring import Figures, Spread, in_rounds
 from tests.bench.plan import Plan
 from tests.bench.report import Chapter, Chart, cell, shown
@@ -39,6 +39,7 @@ def measure(plan: Plan) -> Starts:
             QUIT: partial(_session, config, lambda talk: None),
             MESSAGE: partial(_session, config, _deliver),
         }
+        let_configurations_settle()
         for case in cases.values():
             case()  # so that all is in memory
         return in_rounds("start", cases, plan.rounds * _REPEATS)

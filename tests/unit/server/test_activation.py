@@ -40,7 +40,7 @@ COMMAND = [sys.executable, "-c", PROGRAM]
 ACTIVATE = """\
 import os, sys
 fd, count, *command = sys.argv[1:]
-for target in range(3, 3 + int(count)):
+for target in range(3, 3 + int(count) if count.isdigit() else 4):
     os.dup2(int(fd), target)
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=count)
 os.execvp(command[0], command)
@@ -76,9 +76,9 @@ def test_socket_on_the_standard_streams(streams: list[str]) -> None:
     assert errors == (None if "stderr" in streams else b"printed too\nwrittenfrom a command\n")
 
 
-def run_activated(fd: int, count: int) -> subprocess.CompletedProcess[bytes]:
-    """Run the program as systemd would, with a descriptor, of a socket if all is well, `count` times."""
-    command = [sys.executable, "-c", ACTIVATE, str(fd), str(count), *COMMAND]
+def run_activated(fd: int, count: int | str, *program: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a program as systemd would, with a descriptor, of a socket if all is well, `count` times."""
+    command = [sys.executable, "-c", ACTIVATE, str(fd), str(count), *(program or COMMAND)]
     nothing = subprocess.DEVNULL
     return subprocess.run(command, pass_fds=[fd], stdin=nothing, capture_output=True, timeout=10, check=False)
 
@@ -97,6 +97,22 @@ def test_two_sockets_from_systemd() -> None:
         ended = run_activated(server.fileno(), 2)
     said = b"refused: one socket is needed (a single ListenStream=), systemd gave 2\n"
     assert (ended.returncode, ended.stdout) == (64, said)
+
+
+def test_strange_number_of_sockets() -> None:
+    """A LISTEN_FDS that is no number is an error."""
+    with connected() as (_, server):
+        ended = run_activated(server.fileno(), "x")
+    assert (ended.returncode, ended.stdout) == (64, b"refused: LISTEN_FDS, which only systemd should set, is no number\n")
+
+
+def test_no_command_inherits_a_socket_from_systemd() -> None:
+    """What the program runs does not get the client's socket."""
+    program = "import os; from mailrecv.server.activation import take_socket; taken = take_socket()\n"
+    program += "print(taken.fileno(), taken.get_inheritable())"
+    with connected() as (_, server):
+        ended = run_activated(server.fileno(), 1, sys.executable, "-c", program)
+    assert (ended.stdout, ended.stderr) == (b"3 False\n", b"")
 
 
 def test_socket_that_systemd_passed_to_another_process() -> None:
