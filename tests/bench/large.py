@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.bench import conversation
 from tests.bench.aiosmtpd_server import Aiosmtpd
 from tests.bench.mailrecv_server import PerConnection, Resident, let_configurations_settle
 from tests.bench.measuring import Figures, Spread, in_rounds
-from tests.bench.plan import Plan
+from tests.bench.plan import HUGE_ROUNDS, Plan
 from tests.bench.postfix_server import Postfix
 from tests.bench.report import Chapter, Chart, cell
 from tests.bench.server import DISK, MEMORY, Server
@@ -25,17 +25,31 @@ Transfers = dict[tuple[str, str, int], dict[str, Spread]]  # by the name of the 
 
 
 def measure(plan: Plan) -> Transfers:
-    """Return the figures of each server, in each place, at each size in megabytes."""
+    """Return the figures of each server, in each place, at each size in megabytes.
+
+    Huge mail is for those servers that do not keep all of it in memory, which would be several times as much.
+    """
+    transfers: Transfers = {}
+    for place, folder in PLACES.items():
+        everything = _servers(folder)
+        transfers |= _in_rounds(place, everything, plan.large_megabytes, plan.rounds)
+        if place == "disk" and plan.huge_megabytes:
+            flat = [server for server in _servers(folder) if not isinstance(server, Aiosmtpd)]
+            transfers |= _in_rounds(place, flat, plan.huge_megabytes, HUGE_ROUNDS)
+    return transfers
+
+
+def _in_rounds(place: str, servers: Sequence[Server], sizes: Sequence[int], rounds: int) -> Transfers:
     with ExitStack() as stack:
-        cases: dict[tuple[str, str, int], Callable[[], Figures]] = {}
-        data = {megabytes: conversation.mail_data(megabytes) for megabytes in plan.large_megabytes}
-        for place, folder in PLACES.items():
-            for server in _servers(folder):
-                stack.enter_context(server.running())
-                for megabytes, octets in data.items():
-                    cases[server.name, place, megabytes] = partial(_transferred, server, octets)
+        for server in servers:
+            stack.enter_context(server.running())
         let_configurations_settle()
-        return in_rounds("large mail", cases, plan.rounds)
+        cases: dict[tuple[str, str, int], Callable[[], Figures]] = {}
+        for megabytes in sizes:
+            octets = conversation.mail_data(megabytes)
+            for server in servers:
+                cases[server.name, place, megabytes] = partial(_transferred, server, octets)
+        return in_rounds(f"large mail, on {place}", cases, rounds)
 
 
 def _servers(folder: Path) -> list[Server]:
@@ -59,33 +73,27 @@ def _transferred(server: Server, octets: bytes) -> Figures:
 def chapter(transfers: Transfers) -> Chapter:
     """Return the table and the charts."""
     names = list(dict.fromkeys(name for name, _, _ in transfers))
-    sizes = list(dict.fromkeys(size for _, _, size in transfers))
-    kinds = [(place, size) for size in sizes for place in PLACES]
-    heading = [
-        "",
-        *(f"{size} MB, on {place}: MB/s" for place, size in kinds),
-        *(f"{size} MB: peak MB" for size in sizes),
-        *(f"{size} MB: peak MB, all processes" for size in sizes),
-    ]
-    rows = [
-        [
-            name,
-            *(cell(transfers[name, place, size][SPEED]) for place, size in kinds),
-            *(cell(transfers[name, "disk", size][what]) for what in (PEAK, PEAKS) for size in sizes),
+    sizes = sorted({size for _, _, size in transfers})
+    kinds = sorted({(size, place) for _, place, size in transfers})
+
+    def spreads(name: str) -> list[Spread | None]:
+        keys = [(place, size, SPEED) for size, place in kinds]
+        keys += [("disk", size, what) for what in (PEAK, PEAKS) for size in sizes]
+        return [
+            transfers[name, place, size][what] if (name, place, size) in transfers else None
+            for place, size, what in keys
         ]
-        for name in names
-    ]
-    speeds = {name: [transfers[name, place, size][SPEED].median for place, size in kinds] for name in names}
-    peaks = {name: [transfers[name, "disk", size][PEAK].median for size in sizes] for name in names}
+
+    heading = ["", *(f"{size:,} MB, on {place}: MB/s" for size, place in kinds)]
+    heading += [f"{size:,} MB: peak MB{of}" for of in ("", ", all processes") for size in sizes]
+    rows = [[name, *(cell(found) if found else "" for found in spreads(name))] for name in names]
+    medians = {name: [found.median if found else None for found in spreads(name)] for name in names}
+    speeds = {name: found[: len(kinds)] for name, found in medians.items()}
+    peaks = {name: found[len(kinds) :][: len(sizes)] for name, found in medians.items()}
     title = "MB per second of large mail (more is better)"
+    memory_title = "Peak memory of the largest process, in MB (less is better)"
     charts = [
-        Chart("large-speed", title, "", [f"{size} MB, on {place}" for place, size in kinds], speeds),
-        Chart(
-            "large-memory",
-            "Peak memory of the largest process, in MB (less is better)",
-            "",
-            [f"{size} MB" for size in sizes],
-            peaks,
-        ),
+        Chart("large-speed", title, "", [f"{size:,} MB, on {place}" for size, place in kinds], speeds),
+        Chart("large-memory", memory_title, "", [f"{size:,} MB" for size in sizes], peaks),
     ]
     return Chapter("large", Table(heading, rows), charts)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+HUGE_ROUNDS = 3
+
 
 @dataclass(frozen=True)
 class Plan:
     """How much to measure.
 
     rounds: of everything.  systemd: whether to measure the package in a booted Debian, too.  load_seconds: that a
-    load on a server lasts, about.  large_megabytes: sizes of large mail.  at_once: connections at the same time.
+    load on a server lasts, about.  large_megabytes: sizes of large mail.  huge_megabytes: of larger, on disk only and in
+    HUGE_ROUNDS rounds.  at_once: connections at the same time.
     lines, recipients, messages, mailbox_megabytes, growth_at_once: the places at which growth is looked at.
     served: how many messages one resident server takes while its memory is watched.
     """
@@ -19,6 +22,7 @@ class Plan:
     systemd: bool = False
     load_seconds: float = 1.5
     large_megabytes: tuple[int, ...] = (20, 100)
+    huge_megabytes: tuple[int, ...] = ()
     lines: tuple[int, ...] = (10, 1_000, 100_000)
     recipients: tuple[int, ...] = (1, 10, 100, 1_000)
     messages: tuple[int, ...] = (1, 10, 100, 1_000)
@@ -43,4 +47,4 @@ def chosen(*, rounds: int | None, quick: bool, full: bool, systemd: bool) -> Pla
             growth_at_once=(1, 8),
             served=(100, 1_000),
         )
-    return Plan(rounds or 5, systemd=systemd, large_megabytes=(20, 100, 1_000) if full else (20, 100))
+    return Plan(rounds or 5, systemd=systemd, huge_megabytes=(1_000,) if full else ())

@@ -6,8 +6,9 @@ of its own for all that it writes, and a cgroup of its own, which tells what it 
 
 from __future__ import annotations
 
+import itertools
+import os
 import shutil
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from tests.clients.servers import free_port, is_listening, wait_until
 
 DISK = Path("/var/tmp")  # noqa: S108 - mail is on a disk, and /tmp may not be
 MEMORY = Path("/dev/shm")  # noqa: S108 - a tmpfs: there fsync costs nothing
+_numbers = itertools.count()
 
 
 class Server(ABC):
@@ -27,7 +29,7 @@ class Server(ABC):
     name: str
 
     def __init__(self, place: Path = DISK) -> None:
-        self.folder = Path(tempfile.mkdtemp(dir=place, prefix="mailrecv-bench-"))
+        self.folder = place / f"mailrecv-bench-{os.getpid()}-{next(_numbers)}"
         self.port = free_port()
         self.mailbox = self.folder / "mbox"
 
@@ -35,6 +37,7 @@ class Server(ABC):
     def running(self) -> Generator[None, None, None]:
         """Run it for some time; then nothing is left of it."""
         self.cgroup = Cgroup()
+        self.folder.mkdir(mode=0o700)
         try:
             self.configure()
             process = self.cgroup.start(self.command(), self.folder)
