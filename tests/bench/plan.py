@@ -12,7 +12,7 @@ class Plan:
     """How much to measure.
 
     rounds: of everything.  systemd: whether to measure the package in a booted Debian, too.  load_seconds: that a
-    load on a server lasts, about.  large_megabytes: sizes of large mail.  huge_megabytes: of larger, on disk only and in
+    load on a server lasts, about.  large_megabytes: sizes of large mail.  huge_megabytes: of larger, on disk and in
     HUGE_ROUNDS rounds.  at_once: connections at the same time.
     lines, recipients, messages, mailbox_megabytes, growth_at_once: the places at which growth is looked at.
     served: how many messages one resident server takes while its memory is watched.
