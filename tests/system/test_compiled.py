@@ -10,7 +10,7 @@ import pytest
 
 from mailrecv.config.compiled import CACHE_DIRECTORY
 from mailrecv.config.compiler import SETTLING_SECONDS
-from tests.system.mailhost import CONFIG, EXAMPLES, MailHost
+from tests.system.mailhost import EXAMPLES, MailHost
 
 COMPILED = f"{CACHE_DIRECTORY}/%2fetc%2fmailrecv.conf"
 UNIT = "mailrecv@.service"
@@ -55,7 +55,7 @@ def test_the_administrator_compiles(server: MailHost) -> None:
 def test_a_change_holds_for_the_next_connection(server: MailHost) -> None:
     """What was compiled before a change is no longer used."""
     server.run("mailrecv", "check", "--compile")
-    server.shell(f"sed -i s/^error.*/error rcpt_to ^me@ 550 No/ {CONFIG} && sed -i /me@mydomain.com.append/d {CONFIG}")
+    server.configure(config="domain mydomain.com\nerror rcpt_to ^me@ 550 No\n")
     with server.connect() as client:
         client.reply()
         client.ask("HELO client")

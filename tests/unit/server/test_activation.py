@@ -103,7 +103,10 @@ def test_strange_number_of_sockets() -> None:
     """A LISTEN_FDS that is no number is an error."""
     with connected() as (_, server):
         ended = run_activated(server.fileno(), "x")
-    assert (ended.returncode, ended.stdout) == (64, b"refused: LISTEN_FDS, which only systemd should set, is no number\n")
+    assert (ended.returncode, ended.stdout) == (
+        64,
+        b"refused: LISTEN_FDS, which only systemd should set, is no number\n",
+    )
 
 
 def test_no_command_inherits_a_socket_from_systemd() -> None:
