@@ -52,8 +52,8 @@ class Pattern:
     def search(self, subject: str, *, host_name: bool = False) -> Verdict:
         """Say whether the pattern is found anywhere in `subject`; CANNOT_TELL when that takes too much work.
 
-        host_name: of a host name something has to be found that is more than digits and dots. A pattern written for
-        addresses, such as `^192\\.0\\.2\\.`, would match `192.0.2.evil.net` else, a name that anybody can give to a host.
+        host_name: what is found of a host name has to be more than digits and dots. Else a pattern for addresses, such
+        as `^192\\.0\\.2\\.`, would match `192.0.2.evil.net`, a name that anybody can give to a host.
         """
         import pcre2
 
