@@ -29,7 +29,7 @@ class Switch(Value):
 
 
 class Limits(Value):
-    """All the limits of a session; the names are those of the configuration file, behind `limit.`."""
+    """All the limits, of one session and of all together; the names are those of the directives, behind `limit.`."""
 
     smtp_commands: Limit = Limit(1000, Reply(421, "Too many commands, try again later"))
     smtp_unknowncmd: Limit = Limit(4, Reply(421, "Too many unknown commands"))
@@ -41,3 +41,6 @@ class Limits(Value):
     delivery_secs: Limit = Limit(300, Reply(451, "Delivery took too long, try again later"))
     smtp_ascii: Switch = Switch(True, Reply(500, "Only printable ASCII is allowed in commands"))
     fcrdns_check: Switch = Switch(True, Reply(421, "Your address has no confirmed host name, try again later"))
+    # In resident mode only: otherwise it is systemd or xinetd that counts processes.
+    connections: Limit = Limit(100, Reply(421, "Too many connections, try again later"))
+    client_connections: Limit = Limit(20, Reply(421, "Too many connections from your host, try again later"))

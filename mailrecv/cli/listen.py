@@ -12,6 +12,7 @@ from mailrecv.cli.action import Actions, Parents
 from mailrecv.server.start import serve
 
 DEFAULT_ADDRESS = "127.0.0.1"
+_BACKLOG = 4096  # connections that may wait to be accepted: as many as at a socket of systemd's
 
 
 def add(actions: Actions, parents: Parents) -> None:
@@ -30,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
         shown = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         print(f"mailrecv: cannot listen on {shown}: {error.strerror or error}{_remedy(error, port)}", file=sys.stderr)
         return os.EX_UNAVAILABLE
-    return serve(listener, options.config, options.debug, options.logfile)
+    return serve(listener, options.config, options.debug, options.logfile, own_listener=True)
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -58,7 +59,7 @@ def _listener(address: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(target)
-        listener.listen(128)
+        listener.listen(_BACKLOG)
     except BaseException:
         listener.close()
         raise

@@ -14,15 +14,17 @@ import select
 import stat
 import sys
 import time
+from _thread import TIMEOUT_MAX, LockType, allocate_lock  # all that it takes of `threading`, and no import of it
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 _FILE_MODE = 0o600
 _DIRECTORY_MODE = 0o700
 _FIRST_WAIT = 0.001  # seconds between two tries for a lock; doubled each time, up to the longest
-_LONGEST_WAIT = 0.1
+_LONGEST_WAIT = 0.01  # about as long as another process takes to append a message: few chances are missed
 _BLOCK_OCTETS = 4096  # how much is looked at, at a time, for NULs at the end of a file
 _MAX_LINKS = 40  # path_resolution(7): as many as the kernel follows
+_turns: dict[str, LockType] = {}  # by the path of a file: whose turn it is among the threads of this process
 # struct flock (fcntl(2)): the kind of lock; all else is 0, which means from the beginning of the file to its end
 _WRITE_LOCK = fcntl.F_WRLCK.to_bytes(2, sys.byteorder) + bytes(30)
 
@@ -49,6 +51,22 @@ class AppendedFile:
                     view = view[os.write(self._fd, view) :]
                 except BlockingIOError:
                     _wait_until_writable(self._fd, self._deadline)
+
+
+@contextmanager
+def turn(path: str, deadline: float) -> Iterator[None]:
+    """Wait until no other thread of this process appends to this file, and keep the others waiting.
+
+    A file's lock has to be asked for again and again, since such a wait has no deadline in the kernel. One thread of a
+    process is enough to do that, and those that wait here follow without a pause.
+    """
+    taken = _turns.setdefault(path, allocate_lock())
+    if not taken.acquire(timeout=min(max(0.0, deadline - time.monotonic()), TIMEOUT_MAX)):
+        raise TimeoutError(None, "in use by other sessions for too long", path)
+    try:
+        yield
+    finally:
+        taken.release()
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def append(message: Message, recipient: str, path: str, deadline: float) -> None
 
     deadline: on the monotonic clock. Raises OSError when the copy is not safe; the mbox is then as it was.
     """
-    with durable.appending(path, deadline) as mbox:
+    with durable.turn(path, deadline), durable.appending(path, deadline) as mbox:
         tail = mbox.tail(len(_BLANK_LINE + _FROM))
         torn = _torn_from(tail)
         mbox.write(_closing(tail, torn))

@@ -262,5 +262,40 @@ STOPPING = Entry(
     "stopping: {reason}",
     ("reason",),
 )
+CONFIG_RELOADED = Entry(
+    "config_reloaded",
+    LOG_NOTICE,
+    "3843131e0d0140bdbe2ceac556e930ce",
+    "{path} was read again, and holds for new connections",
+    ("path",),
+)
+CONFIG_REFUSED = Entry(
+    "config_refused",
+    LOG_ERR,
+    "0698f17731414caeb9d2dce2c9e6f1a6",
+    "ERROR: {path} has faults, so the configuration stays as it was",
+    ("path",),
+)
+WORKER_LOST = Entry(
+    "worker_lost",
+    LOG_ERR,
+    "598a357fce8740a284da19b31169a298",
+    "ERROR: worker {worker} {end}, {connections} connections were lost",
+    ("worker", "end", "connections"),
+)
+WORKER_HANGS = Entry(
+    "worker_hangs",
+    LOG_ERR,
+    "9cf8ceea4b7941ea8a0d0e18543a7713",
+    "ERROR: worker {worker} has not answered for {seconds} seconds, it is killed",
+    ("worker", "seconds"),
+)
+WORKER_MISSING = Entry(
+    "worker_missing",
+    LOG_ERR,
+    "e92123de783c464d89ced2caf80903db",
+    "ERROR: a worker cannot be started now: {reason}",
+    ("reason",),
+)
 
 CATALOGUE = {entry.name: entry for entry in list(globals().values()) if isinstance(entry, Entry)}

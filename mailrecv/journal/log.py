@@ -23,7 +23,9 @@ class Journal(BoundLoggerBase):
 
     def record(self, entry: Entry, **facts: object) -> None:
         """Record an entry with its facts."""
-        self._proxy_to_logger("msg", entry.name, entry=entry, **facts)
+        select: processors.Select = self._processors[0]  # type: ignore[index]  # it is the list of `_journal`
+        if select.wants(entry):  # it would drop the entry itself, but most of what a session records ends here
+            self._proxy_to_logger("msg", entry.name, entry=entry, **facts)
 
 
 def open_journal(logfile: str = "syslog", flags: str = "", *, loghex: bool = True) -> Journal:

@@ -36,9 +36,12 @@ class Select:
     def __init__(self, flags: str) -> None:
         self._flags = flags
 
+    def wants(self, entry: Entry) -> bool:
+        """Say whether the flags ask for it."""
+        return not entry.flag or entry.flag in self._flags or "a" in self._flags
+
     def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
-        flag = event["entry"].flag
-        if flag and flag not in self._flags and "a" not in self._flags:
+        if not self.wants(event["entry"]):
             raise DropEvent
         return event
 

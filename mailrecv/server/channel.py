@@ -64,6 +64,7 @@ class Channel(ABC):
         self._out_fd = out_fd
         self._stop = stop
         self._unsent = b""
+        self._pollers: dict[int, select.poll] = {}  # by what the client is to be ready for, made once
 
     def receive(self, deadline: float) -> bytes:
         """Return what came from the client, b"" when it is gone. Raises TimeoutError and Stopping."""
@@ -102,9 +103,11 @@ class Channel(ABC):
         """Write what goes without a wait, or raise BlockingIOError when nothing does."""
 
     def _wait(self, fd: int, event: int, deadline: float) -> None:
-        poller = select.poll()
-        poller.register(fd, event)
-        poller.register(self._stop, select.POLLIN)
+        poller = self._pollers.get(event)
+        if poller is None:
+            poller = self._pollers[event] = select.poll()
+            poller.register(fd, event)
+            poller.register(self._stop, select.POLLIN)
         left = min(max(0.0, deadline - time.monotonic()), _LONGEST_WAIT_SECONDS)
         ready = {ready_fd for ready_fd, _ in poller.poll(left * 1000)}
         if self._stop.fileno() in ready:

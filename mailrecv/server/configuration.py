@@ -10,6 +10,7 @@ from mailrecv.config.model import SYSLOG, Config
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailrecv.config.faults import ConfigError
+    from mailrecv.journal.log import Journal
 
 MAX_FAULTS_LOGGED = 100  # of a configuration; `mailrecv check` shows them all
 
@@ -56,10 +57,15 @@ def compile_for_others(config: Config, greeting: bytes | None) -> None:
 
 def log_faults(error: ConfigError, debug: str | None, logfile: str | None) -> None:
     """Put the faults of a configuration into the log that the command line names, or else the system's."""
-    from mailrecv.journal import catalogue
     from mailrecv.journal.log import open_journal
 
-    journal = open_journal(logfile or SYSLOG, debug or "")
+    record_faults(open_journal(logfile or SYSLOG, debug or ""), error)
+
+
+def record_faults(journal: Journal, error: ConfigError) -> None:
+    """Put the faults of a configuration into a log."""
+    from mailrecv.journal import catalogue
+
     for fault in error.faults[:MAX_FAULTS_LOGGED]:
         journal.record(catalogue.CONFIG_FAULT, text=str(fault))
     if len(error.faults) > MAX_FAULTS_LOGGED:

@@ -12,6 +12,8 @@ from contextlib import suppress
 from mailrecv.reply import Reply
 from mailrecv.server.activation import is_listening
 
+_LONGEST_QUEUE = 1 << 16  # listen(2): no socket's backlog is longer; who comes after these came too late
+
 
 def not_available() -> Reply:
     """Return what every client is told while this server cannot work at all."""
@@ -21,14 +23,26 @@ def not_available() -> Reply:
 def turn_away(given: socket.socket | None) -> None:
     """Tell a client that waits on what the program was started with to come again.
 
-    given: a connected socket; a listening or a closed one, where nobody waits; or None for standard input and output.
+    given: a connected socket; a listening one, where any number may wait; a closed one, where nobody waits; or None for
+    standard input and output.
     """
     reply = not_available()
     if given is None:
         with suppress(OSError):
             os.write(1, reply.octets())
-    elif given.fileno() >= 0 and not is_listening(given):
-        refuse(given, reply)
+    elif given.fileno() >= 0:
+        if is_listening(given):
+            refuse_all(given, reply)
+        else:
+            refuse(given, reply)
+
+
+def refuse_all(listener: socket.socket, reply: Reply) -> None:
+    """Send a reply to each client that waits to be accepted, and close its connection."""
+    listener.setblocking(False)
+    with suppress(OSError):  # BlockingIOError: nobody waits any more
+        for _ in range(_LONGEST_QUEUE):
+            refuse(listener.accept()[0], reply)
 
 
 def refuse(connection: socket.socket, reply: Reply) -> None:

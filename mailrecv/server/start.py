@@ -28,12 +28,14 @@ def serve(
     debug: str | None,
     logfile: str | None,
     head_start: HeadStart | None = None,
+    *,
+    own_listener: bool = False,
 ) -> int:
     """Serve what the program was started with, and return the exit status.
 
     given: a connected socket, a listening one, or None for standard input and output.  config_path: of the
     configuration.  debug, logfile: what to use instead of its directives.  head_start: what was done for a session
-    already.
+    already.  own_listener: the program has opened the listening socket itself.
     """
     head_start = head_start or HeadStart()
     began = time.monotonic()
@@ -46,16 +48,20 @@ def serve(
     config = configuration.with_options(as_read, debug, logfile)
     journal = open_journal(config.logfile, config.debug, loghex=config.loghex)
     record_config(journal, config)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whoever started this may ignore it: no command's end would be known
+    if given is not None and is_listening(given):
+        from mailrecv.server.config_file import ConfigFile  # with all that only a resident server needs
+        from mailrecv.server.supervisor import Supervisor
+
+        file = ConfigFile(as_read, debug, logfile)
+        Supervisor(given, own_listener=own_listener, file=file, config=config, journal=journal).run()
+        return 0
     stop = Stop()
     stop.on_signals()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whoever started this may ignore it: no command's end would be known
     domain = config.domain or host_name(config.limits.connection_secs.value)
     service = Service(config, domain, journal, stop)
     if given is None:
         return 0 if service.serve_standard_streams(began) else 1
-    if is_listening(given):
-        service.serve_listener(given)
-        return 0
     quit_came = service.serve_connection(given, began, head_start.sent)
     configuration.compile_for_others(as_read, early_greeting(as_read))
     return 0 if quit_came else 1

@@ -13,14 +13,16 @@ from threading import Event, Thread
 
 import pytest
 
-from mailrecv.server.service import MAX_CONNECTIONS
+from mailrecv.limits import Limits
 from tests.clients.servers import Server, Starter, Wire, wait_until
 from tests.support.machine import typed
 from tests.support.process import forget_peak, holding
 
 GREETING = "220 mydomain.com SMTP (RFC 822) mailrecv"
 TOO_MANY = "421 Too many connections, try again later"
+MAX_CONNECTIONS = Limits().connections.value
 CLIENTS = 200
+ALL_FROM_ONE = f"limit.client_connections {CLIENTS}"
 ENDED = re.compile(r"connection closed \((\w+)\): .*, ([\d.]+) seconds")
 
 
@@ -38,7 +40,8 @@ def trickle(clients: Iterable[Wire], stop: Event) -> None:
 @pytest.mark.attacks(1)
 def test_slow_clients(start: Starter) -> None:
     """Of two hundred clients that never finish a line, those over the maximum are told so; limits free the others."""
-    server = start.server("listen", "debug -", "limit.idle_secs 2", "limit.connection_secs 4")
+    server = start.server("listen", "debug -", ALL_FROM_ONE, "limit.idle_secs 2", "limit.connection_secs 4")
+    server.site.wait_for_log("listening on")
     before = holding(server.process.pid)
     stop = Event()
     with ExitStack() as stack:
@@ -60,14 +63,15 @@ def test_slow_clients(start: Starter) -> None:
         assert honest.ask("NOOP") == GREETING
     for cause, seconds in ENDED.findall(server.site.log)[:MAX_CONNECTIONS]:
         assert float(seconds) < {"idle_secs": 2, "connection_secs": 4}[cause] + 2
-    wait_until(lambda: holding(server.process.pid)[2:] == before[2:], "as few descriptors, threads and processes")
+    wait_until(lambda: holding(server.process.pid).descriptors == before.descriptors, "as few descriptors as before")
+    assert holding(server.process.pid).processes == before.processes
     assert holding(server.process.pid).megabytes < before.megabytes + 20 * before.processes
 
 
 @pytest.mark.attacks(1)
 def test_slow_clients_do_not_slow_down_others(start: Starter) -> None:
     """While there is room, an honest client beside very many slow ones is served at once."""
-    server = start.server("listen", "debug -")
+    server = start.server("listen", "debug -", ALL_FROM_ONE)
     stop = Event()
     with ExitStack() as stack:
         slow = [stack.enter_context(server.connect()) for _ in range(MAX_CONNECTIONS - 10)]

@@ -80,6 +80,8 @@ def write_config(path: Path, directives: Sequence[str] = ()) -> None:
         "limit.smtp_commands 1000000",
         "limit.smtp_data_size 2000000000",
         "limit.smtp_rcpt_to 1000000",
+        "limit.connections 1000",
+        "limit.client_connections 1000",
         *directives,
         f"deliver rcpt_to {RECIPIENT} append {{folder}}/mbox",
     ]

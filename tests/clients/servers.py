@@ -284,16 +284,20 @@ def _listen(site: Site, port: int, program: Sequence[str] = PROGRAM) -> list[str
     return [*program, "listen", "-c", str(site.config), f"127.0.0.1:{port}"]
 
 
-def _systemd(
+def _systemd_resident(
     site: Site, port: int, *options: str, arguments: Sequence[str] = (), environment: Mapping[str, str] = ENVIRONMENT
 ) -> list[str]:
     passed = [f"-E{name}={value}" for name, value in environment.items()]
-    activate = ["systemd-socket-activate", "--accept", *options, f"-l127.0.0.1:{port}", *passed]
+    activate = ["systemd-socket-activate", *options, f"-l127.0.0.1:{port}", *passed]
     return [*activate, *PROGRAM, "-c", str(site.config), *arguments]
 
 
+def _systemd(site: Site, port: int, **options: Any) -> list[str]:
+    return _systemd_resident(site, port, "--accept", **options)
+
+
 def _systemd_inetd(site: Site, port: int, **options: Any) -> list[str]:
-    return _systemd(site, port, "--inetd", **options)
+    return _systemd_resident(site, port, "--accept", "--inetd", **options)
 
 
 def _xinetd(
@@ -332,6 +336,7 @@ service smtp
 
 WAYS: dict[str, Callable[..., list[str]]] = {
     "listen": _listen,
+    "systemd-resident": _systemd_resident,
     "systemd": _systemd,
     "systemd-inetd": _systemd_inetd,
     "xinetd": _xinetd,
@@ -340,8 +345,9 @@ LISTEN = pytest.param("listen")
 SYSTEMD = pytest.param("systemd", marks=pytest.mark.needs_tool("systemd-socket-activate"))
 SYSTEMD_INETD = pytest.param("systemd-inetd", marks=pytest.mark.needs_tool("systemd-socket-activate"))
 XINETD = pytest.param("xinetd", marks=pytest.mark.needs_tool("xinetd"))
+SYSTEMD_RESIDENT = pytest.param("systemd-resident", marks=pytest.mark.needs_tool("systemd-socket-activate"))
 PROCESS_PER_SESSION = (SYSTEMD, SYSTEMD_INETD, XINETD)
-EACH_WAY = (LISTEN, *PROCESS_PER_SESSION)
+EACH_WAY = (LISTEN, SYSTEMD_RESIDENT, *PROCESS_PER_SESSION)
 
 
 def in_private_mounts(*commands: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -164,6 +165,11 @@ def sabotaged(module: str, name: str, error: str = "RuntimeError('sabotage')") -
     return (sys.executable, "-c", SABOTAGE.format(module=module, name=name, error=error))
 
 
+def with_one_worker(program: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a program, run where a resident server has one worker, so that there each client meets the same."""
+    return ("taskset", "--cpu-list", str(min(os.sched_getaffinity(0))), *program)
+
+
 @pytest.mark.parametrize("module, name, replies_before", FAILING)
 def test_exception(start: Starter, module: str, name: str, replies_before: int) -> None:
     """The client hears 421 and nothing else, the log holds the traceback, the exit status is 1."""
@@ -192,7 +198,7 @@ def test_exception_in_the_record_of_an_end(start: Starter) -> None:
 def test_exception_in_a_resident_server(start: Starter, module: str, name: str, replies_before: int) -> None:
     """The next client is served as if nothing had happened."""
     site = start.site()
-    server = start.server("listen", site=site, program=sabotaged(module, name))
+    server = start.server("listen", site=site, program=with_one_worker(sabotaged(module, name)))
     with server.connect() as client:
         client.send(HELLO)
         assert client.rest()[-1] == INTERNAL_ERROR

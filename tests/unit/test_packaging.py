@@ -11,6 +11,7 @@ import pytest
 import mailrecv
 from mailrecv.config.compiled import CACHE_DIRECTORY
 from mailrecv.limits import Limits
+from mailrecv.server import supervisor
 
 ROOT = Path(__file__).parents[2]
 DEBIAN = ROOT / "packaging" / "debian"
@@ -20,6 +21,7 @@ BOUNDS = dict(text.split(">=") for text in PROJECT["dependencies"])  # the lowes
 OLDEST_PYTHON = PROJECT["requires-python"].removeprefix(">=")
 BUNDLED = "pcre2"
 MADE = (f"{BUNDLED}/", "completion/")  # by packaging/build-deb, and not in the work tree
+SERVICES = [path.name for path in UNITS if path.suffix == ".service"]
 
 
 def debian(name: str) -> str:
@@ -98,8 +100,9 @@ def test_the_completion_is_where_shells_look_for_it() -> None:
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: str(path.name))
 def test_every_unit_gets_into_the_package(path: Path) -> None:
-    """The units have names that debhelper takes for units of this package; it leaves out others without a word."""
-    assert re.fullmatch(r"mailrecv@?\.(service|socket)", path.name)
+    """debhelper takes units named like this package, and those that it is told of; it leaves out others in silence."""
+    names = ["mailrecv", *re.findall(r"dh_installsystemd --name=(\S+)", debian("rules"))]
+    assert re.fullmatch(rf"({'|'.join(names)})@?\.(service|socket)", path.name)
 
 
 @pytest.mark.parametrize("path", [path for path in UNITS if path.suffix == ".socket"], ids=lambda path: str(path.name))
@@ -110,9 +113,10 @@ def test_no_socket_opens_or_stays_open_by_itself(path: Path) -> None:
     assert re.search(rf" disable (?:.* )?{path.name} ", debian("prerm"))
 
 
-def test_sessions_run_what_is_installed_as_the_user_that_is_made() -> None:
-    """The service's program, user and home are those that the package brings, under /usr."""
-    service = unit("mailrecv@.service")
+@pytest.mark.parametrize("name", SERVICES)
+def test_services_run_what_is_installed_as_the_user_that_is_made(name: str) -> None:
+    """A service's program, user and home are those that the package brings, under /usr."""
+    service = unit(name)
     program = Path(setting(service, "ExecStart"))
     assert installed()[f"packaging/debian/bin/{program.name}"] == str(program.parent)[1:]
     user, home = re.findall(r'(?m)^u (\S+) - ".*" (\S+)$', debian("sysusers"))[0]
@@ -139,4 +143,19 @@ def test_systemd_waits_longer_than_mailrecv() -> None:
     service, limits = unit("mailrecv@.service"), Limits()
     session_seconds = limits.connection_secs.value + limits.delivery_secs.value
     assert session_seconds < int(setting(service, "RuntimeMaxSec")) <= session_seconds + 60
-    assert limits.delivery_secs.value < int(setting(service, "TimeoutStopSec")) <= limits.delivery_secs.value + 60
+    for name in SERVICES:
+        stop_seconds = int(setting(unit(name), "TimeoutStopSec"))
+        assert limits.delivery_secs.value < stop_seconds <= limits.delivery_secs.value + 60
+
+
+def test_systemd_waits_longer_than_the_supervisor() -> None:
+    """A worker that hangs is replaced before systemd takes the whole service to hang."""
+    watchdog_seconds = int(setting(unit("mailrecv-resident.service"), "WatchdogSec"))
+    assert watchdog_seconds >= 2 * supervisor.MAX_UNANSWERED * supervisor.TICK_SECONDS
+
+
+def test_both_services_are_locked_up_alike() -> None:
+    """What one service can never do, the other cannot do either."""
+    sandboxes = [unit(name).partition("# No way to become another user")[2] for name in SERVICES]
+    assert all(sandbox.count("\n") > 20 for sandbox in sandboxes)
+    assert len(set(sandboxes)) == 1

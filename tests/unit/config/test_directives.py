@@ -17,7 +17,8 @@ def test_the_table_has_every_directive() -> None:
     lists = {"allow", "allowgroup", "deliver", "error"}
     counts = {"smtp_commands", "smtp_unknowncmd", "smtp_failcmds", "smtp_rcpt_to", "smtp_data_size"}
     others = {"connection_secs", "idle_secs", "delivery_secs", "smtp_ascii", "fcrdns_check"}
-    assert set(DIRECTIVES) == scalars | lists | {f"limit.{name}" for name in counts | others}
+    resident = {"connections", "client_connections"}
+    assert set(DIRECTIVES) == scalars | lists | {f"limit.{name}" for name in counts | others | resident}
 
 
 def test_the_defaults() -> None:

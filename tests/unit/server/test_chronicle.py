@@ -12,6 +12,7 @@ from mailrecv.delivery.message import Message
 from mailrecv.delivery.outcome import Attempt, Outcome, Status
 from mailrecv.delivery.spool import Spool
 from mailrecv.journal.log import Journal
+from mailrecv.journal.processors import Select
 from mailrecv.policy import decision
 from mailrecv.policy.decision import Decision
 from mailrecv.policy.patterns import Verdict
@@ -36,7 +37,9 @@ class Kept:
 
     def journal(self) -> Journal:
         """Return a journal that ends here."""
-        logger = structlog.wrap_logger(self, processors=[as_it_is], wrapper_class=Journal, context_class=dict)
+        logger = structlog.wrap_logger(
+            self, processors=[Select("a"), as_it_is], wrapper_class=Journal, context_class=dict
+        )
         journal: Journal = logger.bind()
         return journal
 

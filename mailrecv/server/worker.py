@@ -1,0 +1,161 @@
+"""A worker: one of the processes that serve the clients of a resident server, each client in a thread.
+
+Its main thread accepts connections, and answers the supervisor, who asks every second whether it is still there.
+It lives until it is told to go, or until its supervisor is gone; then it finishes its sessions.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import select
+import socket
+import threading
+import time
+from contextlib import suppress
+
+from mailrecv.client import plain_address
+from mailrecv.config.model import Config
+from mailrecv.journal import catalogue
+from mailrecv.journal.log import Journal
+from mailrecv.reply import Reply
+from mailrecv.server.channel import Stop
+from mailrecv.server.chronicle import record_exception
+from mailrecv.server.domain import host_name
+from mailrecv.server.refusal import refuse, refuse_all
+from mailrecv.server.register import Full, Register
+from mailrecv.server.service import Service
+from mailrecv.server.session import GOING_DOWN
+from mailrecv.values import Value
+
+# What supervisor and worker say to each other, an octet each.
+ARE_YOU_THERE = b"?"
+HERE = b"."  # the answer, and, unasked, that the worker is ready
+RETIRE = b"R"  # take no more clients, and end when the last session has ended
+STOP = b"S"  # the same, and tell clients that you wait for to come again
+
+NO_THREAD = Reply(421, "Too busy, try again later")
+_AFTER_FAILED_ACCEPT_SECONDS = 0.05
+
+
+class Shared(Value):
+    """What a worker gets from its supervisor.
+
+    listener: where clients connect.  own_listener: it was opened by this program, so that nobody serves it after the
+    end.  register: of all connections.  config, journal: what holds for its sessions.
+    """
+
+    listener: socket.socket
+    own_listener: bool
+    register: Register
+    config: Config
+    journal: Journal
+
+
+class Worker:
+    """The worker of this process.  number: by which the register knows it.  supervisor: the connection to it."""
+
+    def __init__(self, shared: Shared, number: int, supervisor: socket.socket) -> None:
+        self._shared = shared
+        self._number = number
+        self._supervisor = supervisor
+        self._stop = Stop()
+        domain = shared.config.domain or host_name(shared.config.limits.connection_secs.value)
+        self._service = Service(shared.config, domain, shared.journal, self._stop)
+        self._rows: set[int] = set()  # of the register: a session each
+        self._taken: queue.SimpleQueue[tuple[socket.socket, int]] = queue.SimpleQueue()  # connections, and their rows
+        self._threads = 0  # as many as there ever were sessions at once: a new one costs a fifth of a session's work
+        self._accepts = True
+        self._is_followed = True  # by another worker: one that serves the clients who wait to be accepted
+        self._session_ended = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    def run(self) -> None:
+        """Serve clients until there is an end to it."""
+        listener = self._shared.listener
+        poller = select.poll()
+        for source in (listener, self._supervisor, self._session_ended):
+            poller.register(source, select.POLLIN)
+        self._say(HERE)
+        while self._accepts or self._rows:
+            ready = {fd for fd, _ in poller.poll()}
+            if self._supervisor.fileno() in ready and not self._obey():
+                poller.unregister(self._supervisor)
+            if self._session_ended in ready:
+                os.eventfd_read(self._session_ended)
+            if not self._accepts and listener.fileno() >= 0:
+                poller.unregister(listener)
+                self._leave_listener()
+            elif listener.fileno() in ready:
+                self._accept()
+
+    def _obey(self) -> bool:
+        """Do what the supervisor says. Return False when it is gone."""
+        words = b""
+        with suppress(OSError):
+            words = self._supervisor.recv(1024)
+        if ARE_YOU_THERE in words:
+            self._say(HERE)
+        if RETIRE in words:
+            self._accepts = False
+        if STOP in words or not words:
+            self._accepts = self._is_followed = False
+            self._stop.request()
+        return bool(words)
+
+    def _say(self, word: bytes) -> None:
+        with suppress(OSError):
+            self._supervisor.send(word, socket.MSG_DONTWAIT)
+
+    def _leave_listener(self) -> None:
+        """Take no more clients.
+
+        Those who wait to be taken are left to the other workers, or to whom systemd starts next. When nobody will serve
+        them they are told to come again: the end of the socket would be a reset for them.
+        """
+        if self._shared.own_listener and not self._is_followed:
+            refuse_all(self._shared.listener, GOING_DOWN)
+        self._shared.listener.close()
+
+    def _accept(self) -> None:
+        try:
+            connection, address = self._shared.listener.accept()
+        except BlockingIOError:  # another worker was faster
+            return
+        except OSError:  # the client has given up in the meantime; or no descriptor is free just now
+            time.sleep(_AFTER_FAILED_ACCEPT_SECONDS)
+            return
+        host = None if connection.family == socket.AF_UNIX else str(address[0])
+        try:
+            row = self._shared.register.enter(host, self._number, self._shared.config.limits)
+        except Full as full:
+            journal = self._shared.journal.bind(client_address=plain_address(host or "127.0.0.1"))
+            journal.record(catalogue.LIMIT_EXCEEDED, limit=full.limit)
+            refuse(connection, getattr(self._shared.config.limits, full.limit).reply)
+            return
+        self._rows.add(row)
+        if len(self._rows) > self._threads:
+            try:
+                threading.Thread(target=self._serve, name=f"session-{self._threads}", daemon=True).start()
+            except RuntimeError:  # the system has none to give just now
+                refuse(connection, NO_THREAD)
+                self._ended(row)
+                return
+            self._threads += 1
+        self._taken.put((connection, row))
+
+    def _serve(self) -> None:
+        """Serve one client after the other: what a thread does."""
+        while True:
+            connection, row = self._taken.get()
+            try:
+                self._service.serve_connection(connection, time.monotonic())
+            except Exception as error:  # noqa: BLE001 - one session must not end the others
+                record_exception(self._shared.journal, error)
+            finally:
+                self._ended(row)
+
+    def _ended(self, row: int) -> None:
+        self._shared.register.leave(row)
+        self._rows.discard(row)
+        if not self._accepts:  # the main thread waits for the last one, and has looked at the rows after it said so
+            os.eventfd_write(self._session_ended, 1)
