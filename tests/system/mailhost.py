@@ -41,9 +41,9 @@ class MailHost(Machine):
         lines = "".join(f"{directive}\n" for directive in directives)
         self.write(CONFIG, (config + lines).replace("{folder}", FOLDER))
 
-    def enable(self) -> None:
+    def enable(self, socket: str = "mailrecv.socket") -> None:
         """Begin to listen."""
-        self.run("systemctl", "--quiet", "enable", "--now", "mailrecv.socket")
+        self.run("systemctl", "--quiet", "enable", "--now", socket)
 
     def start_over(self) -> None:
         """Forget the mail and the log of tests before, and go back to the standard configuration."""
@@ -78,9 +78,9 @@ class MailHost(Machine):
         """Return a property of a unit."""
         return self.run("systemctl", "show", f"--property={name}", "--value", unit).rstrip("\n")
 
-    def listens(self) -> bool:
-        """Say whether systemd listens for mail."""
-        return self.show("mailrecv.socket", "SubState") == "listening"
+    def listens(self, socket: str = "mailrecv.socket") -> bool:
+        """Say whether systemd listens for mail, or has handed that on to a service that runs."""
+        return self.show(socket, "SubState") in ("listening", "running")
 
     def sessions(self) -> list[str]:
         """Return the units of the sessions that systemd has in its list, failed ones too."""

@@ -43,8 +43,9 @@ def files(machine: MailHost) -> set[str]:
 
 def test_nothing_starts_by_itself(installed: MailHost) -> None:
     """Installing opens no port: that is the administrator's decision."""
-    assert installed.run("systemctl", "is-enabled", "mailrecv.socket", status=1) == "disabled\n"
-    assert installed.run("systemctl", "is-active", "mailrecv.socket", status=3) == "inactive\n"
+    for socket in ("mailrecv.socket", "mailrecv-resident.socket"):
+        assert installed.run("systemctl", "is-enabled", socket, status=1) == "disabled\n"
+        assert installed.run("systemctl", "is-active", socket, status=3) == "inactive\n"
     with pytest.raises(ConnectionRefusedError):
         installed.dial()
 
@@ -92,10 +93,25 @@ def test_upgrade_of_a_package_that_is_not_used(installed: MailHost, next_package
     assert installed.run("systemctl", "is-active", "mailrecv.socket", status=3) == "inactive\n"
 
 
-def test_remove(installed: MailHost, package: Path) -> None:
+def test_upgrade_of_the_resident_service(installed: MailHost, next_package: Path) -> None:
+    """An upgrade keeps the port open, and the resident service becomes the new one when its deliveries have ended."""
+    installed.configure()
+    installed.enable("mailrecv-resident.socket")
+    assert installed.send("me")[:3] == "250"
+    before = installed.show("mailrecv-resident.service", "MainPID")
+    listening_since = installed.show("mailrecv-resident.socket", "ActiveEnterTimestampMonotonic")
+    installed.install(next_package)
+    wait_until(lambda: installed.show("mailrecv-resident.service", "MainPID") not in ("0", before), "the new service")
+    assert installed.send("me", body="Hello again")[:3] == "250"
+    assert installed.mail.appended == [b"Hello\n", b"Hello again\n"]
+    assert installed.show("mailrecv-resident.socket", "ActiveEnterTimestampMonotonic") == listening_since
+
+
+@pytest.mark.parametrize("socket", ["mailrecv.socket", "mailrecv-resident.socket"])
+def test_remove(installed: MailHost, package: Path, socket: str) -> None:
     """Removing closes the port and tells clients to come again; configuration and mail stay, nothing is enabled."""
     installed.configure()
-    installed.enable()
+    installed.enable(socket)
     installed.send("me")
     with installed.connect() as client:
         client.envelope("me")
@@ -106,20 +122,24 @@ def test_remove(installed: MailHost, package: Path) -> None:
     assert installed.path(CONFIG).exists()
     assert installed.mail.appended == [b"Hello\n"]
     installed.install(package)
-    assert installed.run("systemctl", "is-enabled", "mailrecv.socket", status=1) == "disabled\n"
+    assert installed.run("systemctl", "is-enabled", socket, status=1) == "disabled\n"
 
 
-def test_remove_lets_a_delivery_end(installed: MailHost) -> None:
-    """Removing closes the port, then waits for a delivery that has begun: it ends with its reply."""
+@pytest.mark.parametrize("socket", ["mailrecv.socket", "mailrecv-resident.socket"])
+def test_remove_lets_a_delivery_end(installed: MailHost, socket: str) -> None:
+    """Removing closes the port, and waits for a delivery that has begun: it ends with its reply."""
     wait = "touch {folder}/begun; until test -e {folder}/go; do sleep 0.1; done"
     installed.configure(f"deliver rcpt_to slow@mydomain.com pipe {wait}; cat >{{folder}}/piped")
-    installed.enable()
+    installed.enable(socket)
     with installed.connect() as client:
         client.envelope("slow")
         client.send(b"Hello\r\n.\r\n")
         wait_until((installed.mail.folder / "begun").exists, "the delivery")
         removal = installed.start("apt-get", "--quiet=2", "--assume-yes", "remove", "mailrecv")
-        wait_until(lambda: not installed.listens(), "the port to be closed")
+        if socket == "mailrecv.socket":
+            wait_until(lambda: not installed.listens(), "the port to be closed")
+        else:
+            wait_until(lambda: installed.show("mailrecv-resident.service", "ActiveState") == "deactivating", "the stop")
         (installed.mail.folder / "go").touch()
         assert client.reply()[:3] == "250"
         removal.communicate()
