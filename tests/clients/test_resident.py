@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import smtplib
 import socket
@@ -16,7 +17,7 @@ from threading import Event
 
 import pytest
 
-from tests.clients.servers import ENVIRONMENT, PROGRAM, Server, Site, Starter, Wire, wait_until
+from tests.clients.servers import ENVIRONMENT, PROGRAM, Server, Site, Starter, Wire, free_port, is_listening, wait_until
 from tests.support.machine import typed
 from tests.support.process import tree
 
@@ -368,6 +369,20 @@ def test_a_second_signal(start: Starter) -> None:
         assert server.process.wait() == -signal.SIGTERM
         assert client.rest() == []
     wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in all_workers), "the workers to go")
+
+
+@pytest.mark.needs_tool("setsid")
+def test_a_terminal_that_is_closed(start: Starter) -> None:
+    """SIGHUP from a terminal that is gone is no wish for a reload: what ran there ends."""
+    site, port = start.site(), free_port()
+    ours, theirs = pty.openpty()
+    command = ["setsid", "--ctty", *PROGRAM, "listen", "-c", str(site.config), str(port)]
+    start.process(command, site, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    site.wait_for_log("listening on")
+    os.close(ours)
+    site.wait_for_log("stopping: 0 sessions are open")
+    wait_until(lambda: not is_listening(port), "the port to be closed")
 
 
 # What systemd is told
