@@ -199,7 +199,8 @@ class Supervisor:
             child.forget()
         os.close(self._signals)
         os.close(self._wakeup)
-        os.environ.pop("NOTIFY_SOCKET", None)
+        if os.environ.get("NOTIFY_SOCKET"):
+            del os.environ["NOTIFY_SOCKET"]
         shared = Shared(self._listener, self._own_listener, self._register, self._config, self._journal)
         try:
             Worker(shared, self._last_number, supervisor).run()

@@ -30,7 +30,6 @@ from mailrecv.journal import catalogue
 from mailrecv.journal.escape import MAX_CHARACTERS
 from mailrecv.limits import Limit, Limits
 from mailrecv.policy.patterns import MATCH_LIMIT
-from mailrecv.server.service import MAX_CONNECTIONS
 from mailrecv.smtp.framing import MAX_COMMAND_OCTETS
 from mailrecv.smtp.states import TYPED
 from tests.support.manual import COMMANDS, CONFIG, LOG, PAGES, PROGRAM, Item, Page, text, words
@@ -294,7 +293,6 @@ def test_numbers() -> None:
     sessions = re.search(r"(?m)^MaxConnections=(\d+)$", (ROOT / "units/mailrecv.socket").read_text(encoding="utf-8"))
     assert sessions
     assert f"MaxConnections=, {sessions[1]} in the unit" in PROGRAM.text
-    assert f"Up to {MAX_CONNECTIONS} clients" in PROGRAM.text
     assert f"messages over {MEMORY_OCTETS >> 20} MiB" in PROGRAM.text
     assert f"a line of over {MAX_COMMAND_OCTETS} octets" in PROGRAM.text
     assert f"over {MATCH_LIMIT:,} steps" in CONFIG.text
