@@ -32,7 +32,9 @@ from mailrecv.server.child import Child
 from mailrecv.server.chronicle import record_config, record_exception
 from mailrecv.server.config_file import ConfigFile
 from mailrecv.server.configuration import record_faults
+from mailrecv.server.refusal import refuse_all
 from mailrecv.server.register import Register
+from mailrecv.server.session import GOING_DOWN
 from mailrecv.server.worker import RETIRE, STOP, Shared, Worker
 
 TICK_SECONDS = 1.0  # between two looks at the configuration, and two questions to each worker
@@ -140,6 +142,8 @@ class Supervisor:
         self._journal.record(catalogue.STOPPING, reason=f"{self._register.connections} sessions are open")
         for child in self._children.values():
             child.tell(STOP)
+        if self._own_listener and not self._serving:  # else it is they who tell those who wait
+            refuse_all(self._listener, GOING_DOWN)
         self._listener.close()
 
     def _end_at_once(self, number: int) -> None:
@@ -156,8 +160,11 @@ class Supervisor:
         self._told_ready = False
         try:
             self._config = self._file.read()
-        except ConfigError as error:
-            record_faults(self._journal, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the workers have what they need
+            if isinstance(error, ConfigError):
+                record_faults(self._journal, error)
+            else:
+                record_exception(self._journal, error)
             self._journal.record(catalogue.CONFIG_REFUSED, path=self._file.path)
             return
         self._journal = open_journal(self._config.logfile, self._config.debug, loghex=self._config.loghex)
@@ -200,7 +207,7 @@ class Supervisor:
         os.close(self._signals)
         os.close(self._wakeup)
         if os.environ.get("NOTIFY_SOCKET"):
-            del os.environ["NOTIFY_SOCKET"]
+            del os.environ["NOTIFY_SOCKET"]  # a worker has nothing to tell systemd
         shared = Shared(self._listener, self._own_listener, self._register, self._config, self._journal)
         try:
             Worker(shared, self._last_number, supervisor).run()
