@@ -268,6 +268,7 @@ def test_client_that_stops_at_any_point(start: Starter) -> None:
 def test_client_that_vanishes_at_any_point(start: Starter) -> None:
     """A connection that is reset, at whatever point, is no internal error, and never half a message."""
     server = start.server("listen", "debug -")
+    server.site.wait_for_log("listening on")  # from then on it ends when it is told to, as it should
     for size in range(len(HELLO) + 1):
         client = server.connect()
         client.send(HELLO[:size])

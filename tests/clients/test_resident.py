@@ -242,6 +242,7 @@ def test_a_faulty_configuration_changes_nothing(start: Starter, signalled: bool)
 def test_reload_with_another_log(start: Starter) -> None:
     """A new log file and new debug flags hold for what is logged from then on."""
     server = start.server("listen", "debug -")
+    wait_for_workers(server)
     change(server.site, f"logfile {server.site.folder}/log2", "debug s")
     server.process.send_signal(signal.SIGHUP)
     new_log = server.site.folder / "log2"

@@ -55,13 +55,14 @@ def echo(supervisor: socket.socket) -> None:
 def test_questions_and_answers(fork: Callable[[Callable[[socket.socket], None]], Child]) -> None:
     """A child is ready when it has said so first; each question counts until there is an answer."""
     child = fork(echo)
-    assert not child.ready
+    states = [(child.ready, child.unanswered)]
     heard(child)
-    assert child.ready
+    states.append((child.ready, child.unanswered))
     child.ask()
-    assert child.unanswered == 1
+    states.append((child.ready, child.unanswered))
     heard(child)
-    assert child.unanswered == 0
+    states.append((child.ready, child.unanswered))
+    assert states == [(False, 0), (True, 0), (True, 1), (True, 0)]
 
 
 def test_no_answer(fork: Callable[[Callable[[socket.socket], None]], Child]) -> None:
