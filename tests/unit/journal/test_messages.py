@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailrecv.journal.catalogue import CATALOGUE, FAILED, SESSION_FACTS, Entry
-from tests.support.manual import LOG, text, words
+from tests.support.manual import LOG, PAGES, text, words
 
 ROOT = Path(__file__).parents[3]
 FILE = ROOT / "docs" / "mailrecv.catalog"
@@ -35,7 +35,7 @@ def test_form(entry: Entry) -> None:
     """A message has its headers, a blank line, and an explanation that fits on a terminal beside journalctl's marks."""
     headers, _, explanation = MESSAGES[entry.message_id].partition("\n\n")
     assert re.sub(r"(?<=: ).*", "", headers) == "Subject: \nDefined-By: \nDocumentation: "
-    assert set(re.findall(r"man:(\S+)", headers)) <= {"mailrecv(8)", "mailrecv.conf(5)", "mailrecv.log(5)"}
+    assert set(re.findall(r"man:(\S+)", headers)) <= {f"{page[:-2]}({page[-1]})" for page in PAGES}
     assert explanation.strip()
     assert [line for line in explanation.splitlines() if len(line) > 76] == []
 
