@@ -280,7 +280,7 @@ WORKER_LOST = Entry(
     "worker_lost",
     LOG_ERR,
     "598a357fce8740a284da19b31169a298",
-    "ERROR: worker {worker} {end}, {connections} connections were lost",
+    "ERROR: worker {worker} was lost, and {connections} connections with it: it {end}",
     ("worker", "end", "connections"),
 )
 WORKER_HANGS = Entry(
