@@ -18,12 +18,12 @@ import os
 import shutil
 from pathlib import Path
 
-from tests.bench import aims, growth, large, machine, rates, report, start
+from tests.bench import aims, growth, large, machine, rates, report, settings, start
 from tests.bench.measuring import say
 from tests.bench.plan import chosen
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "performance.md"
-CHAPTERS = ("start", "connections", "large", "growth")
+CHAPTERS = ("start", "connections", "large", "growth")  # and, with --systemd, the settings of its units
 
 
 def main() -> None:
@@ -60,6 +60,8 @@ def main() -> None:
     if "growth" in wanted:
         costs, peaks = growth.measure(plan), growth.memory_while_serving(plan)
         chapters += growth.chapters(plan, costs, peaks)
+    if plan.systemd:
+        chapters.append(settings.chapter(settings.measure(plan)))
     if set(wanted) == set(CHAPTERS):
         chapters.append(aims.chapter(connections, transfers, starts, costs, peaks))
     report.write(document, chapters)

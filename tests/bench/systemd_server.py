@@ -56,16 +56,29 @@ class Unit:
 
 @contextmanager
 def units() -> Iterator[list[Unit]]:
-    """Boot a Debian, install the newest package in ./dist there, and return the units that it listens with."""
+    """Boot a Debian, and return the units that it listens with."""
+    with tempfile.TemporaryDirectory() as folder, booted(Path(folder)) as host:
+        yield listening(host, *_SOCKETS)
+
+
+@contextmanager
+def booted(folder: Path) -> Iterator[MailHost]:
+    """Boot a Debian with the newest package in ./dist and a configuration.  folder: for what its console shows."""
     package = max(DIST.glob("mailrecv_*.deb"), key=lambda path: path.stat().st_mtime)
-    with tempfile.TemporaryDirectory() as folder, pristine(RELEASE) as root, MailHost(root, Path(folder)) as host:
+    with pristine(RELEASE) as root, MailHost(root, folder) as host:
         host.install(package)
         host.configure(config=_CONFIG)
-        made = []
-        for way, (socket, port) in _SOCKETS.items():
-            if host.path(f"/usr/lib/systemd/system/{socket}").exists():
-                host.write(f"/etc/systemd/system/{socket}.d/bench.conf", _LISTEN.format(port=port))
-                made.append(Unit(host, f"mailrecv, {way}, systemd", port))
-                host.run("systemctl", "daemon-reload")
-                host.run("systemctl", "start", socket)
-        yield made
+        yield host
+
+
+def listening(host: MailHost, *ways: str) -> list[Unit]:
+    """Listen in each of these ways that the package has, and return the units."""
+    made = []
+    for way in ways:
+        socket, port = _SOCKETS[way]
+        if host.path(f"/usr/lib/systemd/system/{socket}").exists():
+            host.write(f"/etc/systemd/system/{socket}.d/bench.conf", _LISTEN.format(port=port))
+            made.append(Unit(host, f"mailrecv, {way}, systemd", port))
+            host.run("systemctl", "daemon-reload")
+            host.run("systemctl", "start", socket)
+    return made
