@@ -50,7 +50,7 @@ BENCH_NEEDS := \
 DEB_NEEDS := \
 	'dpkg-checkbuilddeps packaging/debian/control => build-essential debhelper dh-python libpcre2-dev python3-dev'
 
-.PHONY: help venv run test test-system test-tools faults fuzz soak bench lint docs deb clean
+.PHONY: help venv run test test-system test-tools faults soak attacks senders fuzz reliability bench lint docs deb clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -78,15 +78,23 @@ test: venv test-tools lint deb ## check everything, with real mail clients, and 
 test-system: venv test-tools deb ## check the package in booted Debians of all releases (WHICH=trixie for one of them)
 	$(BIN)/pytest -m $(WHICH) tests/system
 
-faults: venv test-tools ## fail every system call of a session, kill it at each, cut the power; takes half an hour
-	nice $(BIN)/pytest tests/faults
+faults: ## fail every system call of a session, kill it at each, cut the power
+soak: ## deliver thousands of messages at the same time, while others meddle; a gigabyte; every way to hold a connection
+attacks: ## try to get in, to stay in, and to be taken for somebody else
+senders: ## let Postfix and Exim deliver through mailrecv
+faults soak attacks senders: venv test-tools
+	nice $(BIN)/pytest tests/$@ --figures var/figures/$@.json
 
 fuzz: venv ## feed the protocol and the configuration anything, for ten minutes (FUZZ_SECONDS=60 for less)
 	$(BIN)/pip install -q -c .ci/constraints.txt --no-build-isolation -e '.[fuzz]'
-	nice $(BIN)/python -m tests.fuzz.run $(FUZZ_SECONDS)
+	nice -n 19 $(BIN)/python -m tests.fuzz.run $(FUZZ_SECONDS) var/figures/fuzz.json
 
-soak: venv test-tools ## deliver thousands of messages at the same time, while others meddle; takes half an hour
-	nice $(BIN)/pytest tests/soak
+reliability: venv test-tools ## all of these five, and their figures into docs/reliability.md; takes half an hour
+	rm -rf var/figures
+	$(MAKE) fuzz & fuzz=$$!; \
+	$(MAKE) faults soak attacks senders; others=$$?; \
+	wait $$fuzz && exit $$others
+	$(BIN)/python -m docs.reliability
 
 bench: venv $(if $(SYSTEMD),test-tools deb) ## measure speed beside aiosmtpd's and Postfix's into docs/performance.md, as root (QUICK=1 tries it)
 	@.ci/system-packages $(BENCH_NEEDS)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.figures import Figures, keep
+from tests.support.figures import Figures, record
 
 _FIGURES = pytest.StashKey[Figures]()
 _BEGAN = time.monotonic()
@@ -58,7 +58,9 @@ def figure(request: pytest.FixtureRequest) -> Figures:
     return request.config.stash.setdefault(_FIGURES, Figures())
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: pytest.ExitCode, config: pytest.Config
+) -> None:
     """Print the figures, and keep them if that was asked for."""
     figures = config.stash.get(_FIGURES, Figures())
     if figures.lines:
@@ -66,7 +68,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         for line in figures.lines:
             terminalreporter.line(line)
     if file := config.getoption("--figures"):
-        kinds = ("passed", "skipped", "failed", "error")
-        counts = [(len(terminalreporter.stats.get(kind, [])), kind) for kind in kinds]
-        outcome = ", ".join(f"{count} {kind}" for count, kind in counts if count)
-        keep(file, figures.told, figures.totals, seconds=time.monotonic() - _BEGAN, outcome=outcome)
+        counts = {kind: len(terminalreporter.stats.get(kind, [])) for kind in ("passed", "skipped", "failed", "error")}
+        record(
+            file,
+            figures.told,
+            figures.totals,
+            seconds=time.monotonic() - _BEGAN,
+            outcome=", ".join(f"{count} {kind}" for kind, count in counts.items() if count),
+            good=exitstatus == pytest.ExitCode.OK and not counts["skipped"],
+        )

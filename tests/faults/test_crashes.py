@@ -52,7 +52,9 @@ def test_killed_at_a_delivering_call(tmp_path: Path, place: str, figure: Figures
 @pytest.mark.parametrize("place", PLACES)
 def test_killed_at_any_call(tmp_path: Path, place: str, figure: Figures) -> None:
     """Before whichever call it is killed, once the session has greeted its client."""
-    total = die_everywhere(PLACES[place], tmp_path, names_of_calls(PLACES[place], tmp_path / "undisturbed"))
+    names = names_of_calls(PLACES[place], tmp_path / "undisturbed")
+    total = die_everywhere(PLACES[place], tmp_path, names)
+    assert total.kills >= len(names)
     figure(f"{place}: {total}")
     figure.add(total.kills, "kills survived")
 
@@ -64,6 +66,7 @@ def test_killed_at_any_call_from_the_start(tmp_path: Path, place: str, figure: F
     """Before whichever call it is killed, those included that start the program."""
     names = names_of_calls(PLACES[place], tmp_path / "undisturbed", from_start=True)
     total = die_everywhere(PLACES[place], tmp_path, names, from_start=True)
+    assert total.kills >= len(names)
     figure(f"{place}, the whole process: {total}")
     figure.add(total.kills, "kills survived")
 

@@ -59,6 +59,7 @@ def test_any_call_fails(tmp_path: Path, place: str, figure: Figures) -> None:
     names = names_of_calls(PLACES[place], tmp_path / "undisturbed")
     faults = [(name, error) for name in names for error in ERRORS.get(name, ("EIO",))]
     count = suffer_all(PLACES[place], tmp_path, faults)
+    assert count >= len(faults)
     figure(f"{place}: {count} faults survived, in {len(names)} kinds of system calls")
     figure.add(count, "failed system calls survived")
 
@@ -72,6 +73,7 @@ def test_any_call_fails_from_the_start(tmp_path: Path, where: str, figure: Figur
     names = names_of_calls(place, tmp_path / "undisturbed", from_start=True)
     faults = [(name, ERRORS.get(name, ("EIO",))[0]) for name in names]
     count = suffer_all(place, tmp_path, faults, from_start=True)
+    assert count >= len(faults)
     figure(f"{where}, the whole process: {count} faults survived, in {len(names)} kinds of system calls")
     figure.add(count, "failed system calls survived")
 

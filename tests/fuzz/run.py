@@ -1,6 +1,8 @@
 """Fuzzes all targets at the same time, led by what they have covered, and prints the figures.
 
-    python -m tests.fuzz.run [SECONDS]
+    python -m tests.fuzz.run SECONDS [FIGURES]
+
+FIGURES is a file to keep the figures in, too.
 
 Inputs that cover something new are kept in build/fuzz/TARGET/corpus, for the next run to begin with. An input that
 makes a target fail goes to build/fuzz/TARGET/findings; `python -m tests.fuzz.run TARGET FILE` runs it again.
@@ -17,12 +19,31 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
+
+from tests.support.figures import record
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "build" / "fuzz"
 TARGET_NAMES = ("receiver", "config")
 ROOMS = ("smtp", "config")
 TIMEOUT_SECONDS = 5  # an input that takes longer is a finding
+
+
+class Run(NamedTuple):
+    """What came of fuzzing a target.  inputs: that are kept, for the next time to begin with."""
+
+    target: str
+    executions: int
+    seconds: float
+    findings: int
+    inputs: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.target}: {self.executions:,} executions in {self.seconds:.0f} seconds,"
+            f" {self.findings} findings, {self.inputs} inputs kept"
+        )
 
 
 def main(arguments: list[str]) -> int:
@@ -39,23 +60,42 @@ def main(arguments: list[str]) -> int:
             from tests.fuzz.targets import TARGETS
 
             TARGETS[target](Path(file).read_bytes())
-        case []:
-            return fuzz_all(600)
         case [seconds]:
             return fuzz_all(int(seconds))
+        case [seconds, figures]:
+            return fuzz_all(int(seconds), Path(figures))
     return 0
 
 
-def fuzz_all(seconds: int) -> int:
-    """Fuzz every target, print the figures, and return 1 if there was a finding."""
+def fuzz_all(seconds: int, kept_in: Path | None = None) -> int:
+    """Fuzz every target, print the figures, and return 1 if there was a finding.
+
+    kept_in: a file for the figures.
+    """
+    began = time.monotonic()
     with ThreadPoolExecutor() as pool:
-        findings = sum(pool.map(lambda target: fuzz_one(target, seconds), TARGET_NAMES))
+        runs = list(pool.map(lambda target: fuzz_one(target, seconds), TARGET_NAMES))
+    covered = itself("--coverage", stdout=subprocess.PIPE)
+    print(covered.stdout, end="")
+    findings = sum(run.findings for run in runs)
     print(f"{findings} findings in all", flush=True)
-    return 1 if itself("--coverage").returncode or findings else 0
+    good = covered.returncode == 0 and findings == 0
+    if kept_in:
+        executions = sum(run.executions for run in runs)
+        coverage = dict(line.split(": ", 1) for line in covered.stdout.splitlines())
+        record(
+            kept_in,
+            list(map(str, runs)),
+            {"inputs run": f"{executions:,}", "findings": str(findings), **coverage},
+            seconds=time.monotonic() - began,
+            outcome=f"{findings} findings",
+            good=good,
+        )
+    return 0 if good else 1
 
 
-def fuzz_one(target: str, seconds: int) -> int:
-    """Fuzz a target in a process of its own, print the figures, and return the number of findings."""
+def fuzz_one(target: str, seconds: int) -> Run:
+    """Fuzz a target in a process of its own, and print what came of it."""
     from tests.fuzz.targets import MAX_OCTETS, TOKENS, seeds
 
     corpus, begin, findings = (FOLDER / target / name for name in ("corpus", "seeds", "findings"))
@@ -76,14 +116,9 @@ def fuzz_one(target: str, seconds: int) -> int:
         raise RuntimeError(ended.stderr)
     if found:
         print(ended.stderr)
-    print(
-        f"{target}: {int(executions[1]):,} executions in {time.monotonic() - began:.0f} seconds,"
-        f" {len(found)} findings, {len(list(corpus.iterdir()))} inputs kept",
-        *sorted(found),
-        sep="\n    ",
-        flush=True,
-    )
-    return len(found)
+    run = Run(target, int(executions[1]), time.monotonic() - began, len(found), len(list(corpus.iterdir())))
+    print(run, *sorted(found), sep="\n    ", flush=True)
+    return run
 
 
 def escaped(token: str) -> str:
@@ -91,10 +126,10 @@ def escaped(token: str) -> str:
     return "".join(f"\\x{octet:02x}" for octet in token.encode())
 
 
-def itself(*arguments: str, stderr: int | None = None) -> subprocess.CompletedProcess[str]:
+def itself(*arguments: str, stdout: int | None = None, stderr: int | None = None) -> subprocess.CompletedProcess[str]:
     """Run this program in another process."""
     command = [sys.executable, "-m", "tests.fuzz.run", *arguments]
-    return subprocess.run(command, cwd=ROOT, text=True, errors="replace", check=False, stderr=stderr)
+    return subprocess.run(command, cwd=ROOT, text=True, errors="replace", check=False, stdout=stdout, stderr=stderr)
 
 
 def fuzz(target: str, options: list[str]) -> None:

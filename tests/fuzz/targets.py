@@ -134,7 +134,7 @@ def config(octets: bytes) -> None:
     """
     read = assert_read_or_faulty(octets)
     if read is not None:
-        assert_same_when_compiled(read)
+        assert_same_when_compiled(octets)
         for who in (client(), client("2001:db8::7", "mail.google.com"), client(temporary=True)):
             admit(read, who)
             for recipient in ("status@mydomain.com", "a" * 300 + "\udcff@b", *list(read.deliver)[:3]):

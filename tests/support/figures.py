@@ -41,18 +41,21 @@ class Figures:
         return [*self._told, *(f"in all: {number} {what}" for what, number in self.totals.items())]
 
 
-def keep(file: Path, told: Sequence[str], totals: Mapping[str, str], *, seconds: float, outcome: str) -> None:
-    """Keep the figures of a run, and what they were measured on, in a file that documents are made of.
+def record(
+    file: Path, told: Sequence[str], totals: Mapping[str, str], *, seconds: float, outcome: str, good: bool
+) -> None:
+    """Record the figures of a run, and what they were measured on, in a file that documents are made of.
 
     told: lines.  totals: figures by what they are of.  seconds: that the run took.  outcome: what came of it, in a few
-    words; it should say so when something failed.
+    words.  good: nothing failed, and nothing was left out.
     """
-    record = {
+    everything = {
         **circumstances.of_now(),
         "seconds": round(seconds),
         "outcome": outcome,
+        "good": good,
         "told": list(told),
         "totals": dict(totals),
     }
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(everything, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

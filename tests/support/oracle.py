@@ -10,10 +10,10 @@ from pathlib import Path
 from unittest import mock
 
 from mailrecv.config import compiler
-from mailrecv.config.compiled import identity, name_in, open_compiled
+from mailrecv.config.compiled import open_compiled
 from mailrecv.config.faults import ConfigError
 from mailrecv.config.model import Config
-from mailrecv.config.reader import parse_config
+from mailrecv.config.reader import parse_config, read_config
 from mailrecv.smtp import Closed, Data, EndOfMail, Event, Reset, Text
 from mailrecv.smtp.framing import Framing
 from tests.support.configs import PATH
@@ -99,20 +99,18 @@ def assert_read_or_faulty(octets: bytes) -> Config | None:
         return None
 
 
-def assert_same_when_compiled(read: Config) -> None:
-    """Check that a session that finds a configuration compiled knows all that it would have read."""
+def assert_same_when_compiled(octets: bytes) -> None:
+    """Check that a session that finds a configuration compiled knows all that it would have read in the file."""
     with tempfile.TemporaryDirectory(dir=_MEMORY) as folder, mock.patch.dict(os.environ, CACHE_DIRECTORY=folder):
         file = Path(folder, PATH)
-        file.touch()
-        path = str(file)
-        known = read.replace(path=path, identity=identity(file.stat()), directives=())
-        Path(name_in(folder, path)).write_bytes(compiler.compiled_form(known, b"220 Hello\r\n"))
-        Path(name_in(folder, path)).chmod(0o600)
-        compiled = open_compiled(path)
+        file.write_bytes(octets)
+        known = read_config(str(file))
+        compiler.store(known, b"220 Hello\r\n")
+        compiled = open_compiled(known.path)
         assert compiled is not None
         try:
             assert compiled.summary["greeting"] == b"220 Hello\r\n"
-            assert_equal(compiler.load(compiled), known)
+            assert_equal(compiler.load(compiled), known.replace(directives=()))
         finally:
             compiled.close()
 

@@ -171,11 +171,13 @@ def test_the_readme_shows_what_a_log_tells(
     assert capsys.readouterr().out == shown[2]
 
 
-def test_links_lead_somewhere() -> None:
-    """Every link in the README that is no URL leads to a file there is, and to a heading in it if it names one."""
-    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", README):
+@pytest.mark.parametrize("document", ["README.md", "docs/reliability.md"])
+def test_links_lead_somewhere(document: str) -> None:
+    """Every link in the documents that is no URL leads to a file there is, and to a heading in it if it names one."""
+    path = ROOT / document
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text(encoding="utf-8")):
         target, _, anchor = link.partition("#")
-        file = ROOT / (target or "README.md")
+        file = path.parent / target if target else path
         assert file.exists(), link
         if anchor:
             shown = file.read_text(encoding="utf-8")
