@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mailbox
 import os
+import random
 import re
 import signal
 import socket
@@ -362,6 +363,15 @@ def with_resolver(folder: Path, address: str, options: str = "timeout:30") -> tu
     for name, text in files.items():
         (folder / name).write_text(text)
     return in_private_mounts(*(f"mount --bind {folder}/{name} /etc/{name}" for name in files))
+
+
+@pytest.fixture
+def silent_resolver() -> Generator[str, None, None]:
+    """A DNS server that never answers, at an address of the loopback that nobody else uses."""
+    with closing(socket.socket(type=socket.SOCK_DGRAM)) as resolver:
+        address = f"127.{random.randint(1, 254)}.{random.randint(1, 254)}.{random.randint(1, 254)}"  # noqa: S311
+        resolver.bind((address, 53))
+        yield address
 
 
 def free_port() -> int:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
-import socket
 import time
-from collections.abc import Callable, Generator
-from contextlib import closing, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -141,15 +139,6 @@ def test_delivery_that_takes_too_long(start: Starter, within: Callable[[float], 
 
 
 # DNS
-
-
-@pytest.fixture
-def silent_resolver() -> Generator[str, None, None]:
-    """A DNS server that never answers, at an address of the loopback that nobody else uses."""
-    with closing(socket.socket(type=socket.SOCK_DGRAM)) as resolver:
-        address = f"127.{random.randint(1, 254)}.{random.randint(1, 254)}.{random.randint(1, 254)}"  # noqa: S311
-        resolver.bind((address, 53))
-        yield address
 
 
 @pytest.mark.needs_root

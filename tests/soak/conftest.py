@@ -1,5 +1,5 @@
 """The fixtures of this folder."""
 
-from tests.clients.servers import start
+from tests.clients.servers import silent_resolver, start
 
-__all__ = ["start"]
+__all__ = ["silent_resolver", "start"]

@@ -2,7 +2,6 @@
 
 A connection may last for `limit.connection_secs`. A delivery that has begun by then may still take
 `limit.delivery_secs`, and the copies that failed, all together, as long again on their way to the dead letters.
-DNS, which needs root to be made slow, has its tests in tests/clients/test_limits.py and tests/attacks/test_names.py.
 """
 
 from __future__ import annotations
@@ -14,11 +13,12 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 
-from tests.clients.servers import Server, Starter, Wire
+from tests.clients.servers import Server, Starter, Wire, with_resolver
 from tests.support.figures import Figures
 from tests.support.machine import typed
 
@@ -42,7 +42,7 @@ DIRECTIVES = (
     *(f"deliver rcpt_to sleeps{number}@mydomain.com pipe sleep 60" for number in range(20)),
     *(f"deliver rcpt_to fails{number}@mydomain.com pipe false" for number in range(20)),
 )
-ENDED = re.compile(r"\[(127\.0\.1\.\d+)\] connection closed \((\w+)\): .*, ([\d.]+) seconds")
+ENDED = re.compile(r"\[(127\.0\.\d\.\d+)\] connection closed \((\w+)\): .*, ([\d.]+) seconds")
 
 
 def message(*recipients: str, data: bytes = b"Hello\r\n") -> bytes:
@@ -139,3 +139,22 @@ def test_no_connection_outlives_its_limits(server: Server, figure: Figures) -> N
     figure(f"{len(late)} ways to keep a connection busy: the latest ended {max(late.values()):+.2f} s after its limits")
     assert {name: seconds for name, seconds in late.items() if seconds > GRACE_SECONDS} == {}
     assert "internal error" not in server.site.log
+
+
+@pytest.mark.needs_root
+@pytest.mark.needs_tool("unshare")
+def test_no_name_server_holds_a_connection(
+    start: Starter, silent_resolver: str, tmp_path: Path, figure: Figures
+) -> None:
+    """A name server that never answers holds nobody for longer, however many wait for it at once."""
+    program = with_resolver(tmp_path, silent_resolver)
+    server = start.server("listen", *DIRECTIVES, "allow remotehost \\.example$", program=program)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in range(20)]
+        assert {client.rest()[0][:3] for client in clients} == {"421"}
+    ended = [(cause, float(seconds)) for _, cause, seconds in ENDED.findall(server.site.log)]
+    assert len(ended) == len(clients)
+    assert {cause for cause, _ in ended} == {"connection_secs"}
+    late = max(seconds for _, seconds in ended) - CONNECTION_SECONDS
+    figure(f"{len(clients)} connections that wait for DNS: the latest ended {late:+.2f} s after its limits")
+    assert late <= GRACE_SECONDS
