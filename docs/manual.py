@@ -30,7 +30,7 @@ def written(source: Path) -> Path:
 def page(source: Path) -> str:
     """Return a page in Markdown. Raises CalledProcessError when mandoc fails."""
     references = f"man=%N.%S.md;{_OTHERS}"  # the second for pages that are not ours
-    command = ["mandoc", "-T", "html", "-O", f"fragment,{references}", source]
+    command = ["mandoc", "-T", "html", "-O", f"fragment,{references}", str(source)]
     html = subprocess.run(command, cwd=source.parent, capture_output=True, text=True, check=True).stdout
     name, section = source.stem, source.suffix[1:]
     html = _PERMALINK.sub(r"\1", _HEAD_AND_FOOT.sub("", html))
