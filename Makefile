@@ -87,7 +87,7 @@ faults soak attacks senders: venv test-tools
 
 fuzz: venv ## feed the protocol and the configuration anything, for ten minutes (FUZZ_SECONDS=60 for less)
 	$(BIN)/pip install -q -c .ci/constraints.txt --no-build-isolation -e '.[fuzz]'
-	nice -n 19 $(BIN)/python -m tests.fuzz.run $(FUZZ_SECONDS) var/figures/fuzz.json
+	nice $(BIN)/python -m tests.fuzz.run $(FUZZ_SECONDS) var/figures/fuzz.json
 
 reliability: venv test-tools ## all of these five, and their figures into docs/reliability.md; takes half an hour
 	rm -rf var/figures

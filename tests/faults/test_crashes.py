@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.ledger import Ledger
-from tests.faults.places import FROM_START, NEXT, PLACES, Found, Place
+from tests.faults.places import NEXT, PLACES, Found, Place
 from tests.faults.traced import Injection, hold_session
 from tests.support.figures import Figures
 
@@ -61,9 +61,9 @@ def test_killed_at_any_call(tmp_path: Path, place: str, figure: Figures) -> None
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("place", FROM_START)
-def test_killed_at_any_call_from_the_start(tmp_path: Path, place: str, figure: Figures) -> None:
+def test_killed_at_any_call_from_the_start(tmp_path: Path, figure: Figures) -> None:
     """Before whichever call it is killed, those included that start the program."""
+    place = "mbox, compiled configuration"
     names = names_of_calls(PLACES[place], tmp_path / "undisturbed", from_start=True)
     total = die_everywhere(PLACES[place], tmp_path, names, from_start=True)
     assert total.kills >= len(names)

@@ -158,4 +158,4 @@ def test_a_configuration_is_read_as_it_is_written(file: tuple[bytes, Expected]) 
 def test_a_compiled_configuration_says_the_same(file: tuple[bytes, Expected]) -> None:
     """Whatever valid values a file holds, its compiled form holds them, too."""
     octets, _ = file
-    assert_same_when_compiled(parse_config(octets, PATH))
+    assert_same_when_compiled(octets)
