@@ -6,7 +6,6 @@ outside; only a write(2) can also be cut short in its middle, and the tests of t
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 from collections import Counter
@@ -19,7 +18,7 @@ import pytest
 
 from tests.faults.ledger import Ledger
 from tests.faults.places import NEXT, PLACES, Found, Place
-from tests.faults.traced import Injection, hold_session
+from tests.faults.traced import Injection, hold_session, numbers
 from tests.support.figures import Figures
 
 pytestmark = pytest.mark.needs_tool("strace")
@@ -89,7 +88,7 @@ def die_everywhere(place: Place, folder: Path, names: Iterable[str], *, from_sta
 def die_until_survived(place: Place, folder: Path, name: str, *, from_start: bool) -> Tally:
     """Kill a session before its first call of this name, another before its second, and so on; check what is left."""
     tally = Tally()
-    for number in itertools.count(1):
+    for number in numbers(from_start=from_start):
         run = folder / f"{name}-{number}"
         run.mkdir()
         place.prepare(run)

@@ -8,7 +8,6 @@ the first time, the second time, and so on until a session no longer does it so 
 from __future__ import annotations
 
 import errno
-import itertools
 import os
 import re
 import shutil
@@ -20,7 +19,7 @@ import pytest
 
 from tests.faults.ledger import Ledger
 from tests.faults.places import FROM_START, PLACES, Place
-from tests.faults.traced import Injection, Told, hold_session
+from tests.faults.traced import Injection, Told, hold_session, numbers
 from tests.support.figures import Figures
 
 pytestmark = pytest.mark.needs_tool("strace")
@@ -93,14 +92,14 @@ def suffer_all(place: Place, folder: Path, faults: Iterable[tuple[str, str]], *,
 
 
 def suffer_until_survived(place: Place, folder: Path, name: str, error: str, *, from_start: bool) -> int:
-    """Let the first call of this name fail, then the second, and so on. Return how many there were."""
-    for number in itertools.count(1):
+    """Let the first call of this name fail, then the second, and so on. Return how many did."""
+    for survived, number in enumerate(numbers(from_start=from_start)):
         run = folder / f"{name}-{error}-{number}"
         told = suffer(place, run, Injection(name, number, f"error={error}"), from_start=from_start)
         shutil.rmtree(run)  # only those of failed checks are kept
         if not any(call.injected for call in told.calls):
             assert all(sent.acknowledged for sent in told.messages)
-            return number - 1
+            return survived
     raise AssertionError
 
 

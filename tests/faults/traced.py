@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,6 +95,15 @@ class Told:
     def own_calls(self) -> list[Call]:
         """The calls of the session itself."""
         return [call for call in self.calls if call.pid == self.calls[0].pid]
+
+
+def numbers(*, from_start: bool) -> Iterator[int]:
+    """Yield which of the calls of one name are disturbed, each in a session of its own: the first, the second, ...
+
+    from_start: of the whole program. That makes hundreds alike, so every tenth is enough after the first ten.
+    """
+    yield from range(1, 11)
+    yield from count(11, 10 if from_start else 1)
 
 
 def hold_session(
