@@ -155,7 +155,7 @@ class Worker:
                 self._ended(row)
 
     def _ended(self, row: int) -> None:
+        self._rows.discard(row)  # before it is given back, or this could be the row of the next session already
         self._shared.register.leave(row)
-        self._rows.discard(row)
         if not self._accepts:  # the main thread waits for the last one, and has looked at the rows after it said so
             os.eventfd_write(self._session_ended, 1)
