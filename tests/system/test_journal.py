@@ -30,6 +30,7 @@ def ask_for_nobody(server: MailHost) -> None:
 def test_fields(server: MailHost) -> None:
     """`journalctl -u 'mailrecv@*' -o json` has a session's entries, and every fact of a delivery is a field."""
     reply = server.send("me")
+    server.wait_for_sessions(0)
     entries = {entry.get("MAILRECV_EVENT"): entry for entry in server.log("--unit=mailrecv@*")}
     assert {"connection", "delivered", "disconnection"} <= set(entries)
     delivered = entries["delivered"]
