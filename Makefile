@@ -111,7 +111,7 @@ lint: venv ## check style, format and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-docs: venv ## renew the state diagram in README.md, and from docs/man/ the pages that a forge shows
+docs: venv ## renew the state diagram in docs/session.md, and from docs/man/ the pages that a forge shows
 	@.ci/system-packages $(DOCS_NEEDS)
 	$(BIN)/python -m docs.state_diagram
 	$(BIN)/python -m docs.manual

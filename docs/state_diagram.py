@@ -1,6 +1,6 @@
-"""Draws the state diagram of the protocol machine, as Mermaid, and keeps the copy in README.md current.
+"""Draws the state diagram of the protocol machine, as Mermaid, and keeps the copy in docs/session.md current.
 
-    python -m docs.state_diagram            writes the diagram into its section of README.md
+    python -m docs.state_diagram            writes the diagram into its section of docs/session.md
     python -m docs.state_diagram --check    exits with 1 if the diagram there is not the one that would be written
 
 It is drawn from the state table alone. Two things keep it readable: a command that leaves its state as it is stands in
@@ -18,7 +18,7 @@ from pathlib import Path
 from docs.figures import with_sections
 from mailrecv.smtp.states import TRANSITIONS, TYPED, State, Verb
 
-README = Path(__file__).parents[1] / "README.md"
+DOCUMENT = Path(__file__).with_name("session.md")
 
 _NOT_TYPED = {Verb.OPEN: "connection", Verb.END: "end of mail data"}
 _BETWEEN_COMMANDS = [state for state in State if any((state, verb) in TRANSITIONS for verb in TYPED.values())]
@@ -64,7 +64,7 @@ def _effect_between_commands(verb: Verb) -> str:
 
 
 def with_current_diagram(text: str) -> str:
-    """Return the text of README.md with the diagram in its section replaced. Raises ValueError without that section."""
+    """Return a text with the diagram in its section replaced. Raises ValueError when there is no such section."""
     return with_sections(text, {"states": state_diagram()})
 
 
@@ -78,13 +78,13 @@ def _listed(words: list[str]) -> str:
 
 def main(arguments: list[str]) -> None:
     """Write the diagram, or check it."""
-    text = README.read_text(encoding="utf-8")
+    text = DOCUMENT.read_text(encoding="utf-8")
     current = with_current_diagram(text)
     if arguments == ["--check"]:
-        sys.exit(f"{README.name}: the state diagram is stale, `make docs` renews it" if text != current else 0)
+        sys.exit(f"{DOCUMENT.name}: the state diagram is stale, `make docs` renews it" if text != current else 0)
     if arguments:
         sys.exit(__doc__)
-    README.write_text(current, encoding="utf-8")
+    DOCUMENT.write_text(current, encoding="utf-8")
 
 
 if __name__ == "__main__":

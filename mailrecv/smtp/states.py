@@ -8,7 +8,7 @@ The rules:
    CLOSED, and after the mail data the transaction is over whatever the answer was.
 4. A reply of 421 closes the session from every state.
 
-The diagram in the README is drawn from this table.
+The diagram in docs/session.md is drawn from this table.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ class Session:
 
 
 def afternoon(recorder: Recorder) -> None:
-    """Record what the README shows: mail from two hosts, a command that failed once, and a stranger who guesses."""
+    """Record what the guides show: mail from two hosts, a command that failed once, and a stranger who guesses."""
     mails = [
         (0, "mail-qv1.google.com", "203.0.113.5", "myarchive@mydomain.com", 18_200, 0.41, "delivered"),
         (140, "backup.example.org", "192.0.2.9", "status@mydomain.com", 2_100, 0.012, "delivered"),

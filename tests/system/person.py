@@ -1,11 +1,11 @@
-"""Somebody with an account and sudo on a machine, who types what the README says."""
+"""Somebody with an account and sudo on a machine, who types what a guide says."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
 
-from tests.support.readme import Step
+from tests.support.guides import Step
 from tests.system.mailhost import MailHost
 
 NAME = "jo"
@@ -24,7 +24,7 @@ class Person:
         machine.run("install", "-d", "-o", NAME, CHECKOUT, f"{CHECKOUT}/dist")
 
     def types(self, step: Step) -> str:
-        """Run a command and return what it prints; fail if it fails, or prints anything but what the README shows."""
+        """Run a command and return what it prints; fail if it fails, or prints anything but what the guide shows."""
         command, argument, *_ = [*step.command.split(), ""]
         if command == "cd":
             self._folder = argument

@@ -1,4 +1,4 @@
-"""fail2ban on the journal, set up as the README says: who was refused cannot connect any more, and nobody else."""
+"""fail2ban on the journal, set up as docs/operating.md says: who was refused cannot connect, and nobody else."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import forgeries
+from tests.support.guides import Step, section, steps
 from tests.support.machine import typed
-from tests.support.readme import Step, section, steps
 from tests.system.machine import wait_until
 from tests.system.mailhost import MailHost
 from tests.system.person import Person
@@ -55,20 +55,20 @@ class Guarded:
 
 
 def is_set_up(step: Step) -> bool:
-    """Say whether a command of the README comes before anybody was banned."""
+    """Say whether a command of the guide comes before anybody was banned."""
     return not step.shown
 
 
 @pytest.fixture
 def guarded(debian: MailHost, package: Path) -> Guarded:
-    """A machine that listens, with fail2ban as the README sets it up."""
+    """A machine that listens, with fail2ban as the guide sets it up."""
     debian.install(package)
     debian.configure("debug F", "limit.fcrdns_check off")
     debian.enable()
     debian.shell(CABLE)
     debian.run("systemctl", "unmask", "fail2ban")
     guarded = Guarded(debian)
-    guarded.person.follows(takewhile(is_set_up, steps(section("### fail2ban"))))
+    guarded.person.follows(takewhile(is_set_up, steps(section("docs/operating.md", "## fail2ban"))))
     wait_until(debian.path("/run/fail2ban/fail2ban.sock").exists, "fail2ban")
     wait_until(lambda: "mailrecv" in debian.run("fail2ban-client", "status"), "the jail")
     return guarded
@@ -81,7 +81,7 @@ def test_ban(guarded: Guarded) -> None:
     wait_until(lambda: CLIENT in guarded.machine.run("nft", "list", "ruleset"), "the ban")
     guarded.says(CLIENT, status=1)
     assert guarded.says(OTHER_CLIENT)[0].startswith("220 ")
-    guarded.person.follows(dropwhile(is_set_up, steps(section("### fail2ban"))))
+    guarded.person.follows(dropwhile(is_set_up, steps(section("docs/operating.md", "## fail2ban"))))
     assert guarded.says(CLIENT)[0].startswith("220 ")
 
 

@@ -145,7 +145,7 @@ def test_report_without_the_right_to_read(server: MailHost) -> None:
 
 @pytest.fixture
 def rotated(server: MailHost) -> MailHost:
-    """The machine with a log file, as the README makes it, that logrotate looks after."""
+    """The machine with a log file, as docs/installing.md makes it, that logrotate looks after."""
     server.configure("logfile /var/log/mailrecv.log", "debug s")
     server.shell(f"rm -f {LOG}*")
     server.run("install", "-o", "mailrecv", "-g", "adm", "-m", "640", "/dev/null", LOG)

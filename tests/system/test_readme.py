@@ -1,4 +1,4 @@
-"""Whoever follows the README, command by command, as an ordinary user with sudo, gets what it promises."""
+"""Whoever follows the README and docs/installing.md, as an ordinary user with sudo, gets what they promise."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.readme import section, steps
+from tests.support.guides import README, section, steps
 from tests.system.machine import wait_until
 from tests.system.mailhost import EXAMPLES, FOLDER, MailHost
 from tests.system.person import CHECKOUT, Person
+
+INSTALLING = "docs/installing.md"
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def person(debian: MailHost) -> Person:
 
 def test_installation(debian: MailHost, person: Person, package: Path) -> None:
     """From nothing to mail in a script: from this machine and from the trusted host, and from nobody else."""
-    commands = steps(section("## Installing on Debian"))
+    commands = steps(section(README, "## Installing on Debian"))
     built = [step.command for step in commands].index("make deb")  # for which the machine would need a network
     shutil.copy(package, debian.path(f"{CHECKOUT}/dist"))
     printed = person.follows(commands[built + 1 :])
@@ -36,9 +38,9 @@ def test_installation(debian: MailHost, person: Person, package: Path) -> None:
 
 
 def test_other_places(debian: MailHost, person: Person, package: Path) -> None:
-    """The folder, the log file and the drop-in that the README makes are good for mail and a log."""
+    """The folder, the log file and the drop-in that the guide makes are good for mail and a log."""
     debian.install(package)
-    person.follows(steps(section("### Other places")))
+    person.follows(steps(section(INSTALLING, "### Other places")))
     debian.configure("logfile /var/log/mailrecv.log", "deliver rcpt_to other@mydomain.com append /srv/mail/other")
     debian.enable()
     assert debian.send("other")[:3] == "250"
@@ -59,7 +61,7 @@ def test_move_from_xinetd(debian: MailHost, person: Person, package: Path) -> No
     debian.run("systemctl", "start", "xinetd")
     wait_until(lambda: debian.shell("ss --no-header --listening --tcp 'sport = 25'"), "xinetd to listen")
     assert debian.send("me", body="Before")[:3] == "250"
-    person.follows(steps(section("### Later")))
+    person.follows(steps(section(INSTALLING, "### From xinetd to systemd")))
     assert debian.listens()
     assert debian.send("me", body="After")[:3] == "250"
     assert debian.mail.appended == [b"Before\n", b"After\n"]

@@ -1,9 +1,14 @@
-"""What README.md, docs/ and units/ say is so, and their examples work. The manual pages have tests of their own."""
+"""What README.md, the guides in docs/ and units/ say is so, and their examples work.
+
+The manual pages have tests of their own.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
+import socket
 import subprocess
 import sys
 import time
@@ -15,15 +20,18 @@ from docs import state_diagram
 from docs.figures import with_sections
 from mailrecv import cli
 from mailrecv.cli import logs
+from mailrecv.cli.parser import parse
 from mailrecv.config.directives import DIRECTIVES
 from mailrecv.config.reader import parse_config
 from mailrecv.diagnosis.service import Service
+from mailrecv.journal.catalogue import CATALOGUE, SESSION_FACTS
 from mailrecv.limits import Limits
 from mailrecv.report.from_journal import JournalSource
+from tests.support.examples import assert_prints_what_is_shown, conversation, without_chance
+from tests.support.guides import GUIDES, README, anchors, blocks, links, prose, steps
 from tests.support.journals import JOURNAL_REMOTE, NOON, Recorder, afternoon
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = ROOT / "docs" / "examples"
 README_DEBIAN = (ROOT / "packaging" / "debian" / "README.Debian").read_text(encoding="utf-8")
 COMMENTED_CONFIG = (ROOT / "docs" / "mailrecv.conf").read_text(encoding="utf-8")
@@ -32,9 +40,19 @@ CONFIGS = {
     "docs/mailrecv.conf": COMMENTED_CONFIG,
     **{f"docs/examples/{path.name}": path.read_text(encoding="utf-8") for path in EXAMPLES.glob("*.conf")},
     "README.Debian": "\n".join(re.findall(r"(?m)^ {8}(.*)$", README_DEBIAN)),
-    **{f"README.md, block {n}": text for n, text in enumerate(re.findall(r"(?ms)^```conf\n(.*?)^```", README), 1)},
+    **{f"{guide}, block {n}": it for guide, text in GUIDES.items() for n, it in enumerate(blocks(text, "conf"), 1)},
 }
-SHOWN_FILES = dict(re.findall(r"(?ms)^```\w+ file=(\S+)\n(.*?)^```", README))
+ALL_GUIDES = "".join(GUIDES.values())
+SHOWN_FILES = dict(re.findall(r"(?ms)^```\w+ file=(\S+)\n(.*?)^```", ALL_GUIDES))
+SHELLS = blocks(ALL_GUIDES, "console")
+SESSIONS = [shell for shell in SHELLS if re.match(r"\$ cat \S+\.conf\n", shell)]
+TYPED_SESSIONS = [shell for shell in SHELLS if shell.startswith("$ nc ")]
+COMMAND_LINES = [  # of mailrecv
+    arguments
+    for step in steps(ALL_GUIDES)
+    for arguments in re.findall(r"(?m)(?:^\s*|\bsudo |\bPATH |\| *)mailrecv\b([^|<>\n]*)", step.command)
+]
+EACH_GUIDE = pytest.mark.parametrize("guide", GUIDES)
 
 
 def uncommented(config: str) -> str:
@@ -43,22 +61,22 @@ def uncommented(config: str) -> str:
 
 
 def test_the_state_diagram_is_current() -> None:
-    """The state diagram in the README is the one that the state table gives."""
-    assert state_diagram.with_current_diagram(README) == README
+    """The state diagram in docs/session.md is the one that the state table gives."""
+    assert state_diagram.with_current_diagram(GUIDES["docs/session.md"]) == GUIDES["docs/session.md"]
 
 
 def test_a_stale_state_diagram_is_found_and_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`--check` fails for a diagram that the table does not give, and passes once it was written anew."""
-    stale = tmp_path / "README.md"
-    stale.write_text(README.replace("IDLE --> MAIL", "IDLE --> RCPT"), encoding="utf-8")
-    monkeypatch.setattr(state_diagram, "README", stale)
+    stale = tmp_path / "session.md"
+    stale.write_text(GUIDES["docs/session.md"].replace("IDLE --> MAIL", "IDLE --> RCPT"), encoding="utf-8")
+    monkeypatch.setattr(state_diagram, "DOCUMENT", stale)
     with pytest.raises(SystemExit, match="stale"):
         state_diagram.main(["--check"])
     state_diagram.main([])
     with pytest.raises(SystemExit) as end:
         state_diagram.main(["--check"])
     assert end.value.code == 0
-    assert stale.read_text(encoding="utf-8") == README
+    assert stale.read_text(encoding="utf-8") == GUIDES["docs/session.md"]
 
 
 def test_only_the_named_sections_are_written() -> None:
@@ -90,31 +108,63 @@ def test_the_commented_configuration_shows_every_directive() -> None:
 
 
 @pytest.mark.parametrize("path", SHOWN_FILES)
-def test_the_readme_shows_files_as_they_are(path: str) -> None:
-    """A file that the README shows is shown word for word."""
+def test_the_guides_show_files_as_they_are(path: str) -> None:
+    """A file that a guide shows is shown word for word."""
     assert SHOWN_FILES[path] == (ROOT / path).read_text(encoding="utf-8")
 
 
-def test_the_readme_shows_every_example_for_other_programs() -> None:
-    """No example for fail2ban, logrotate or xinetd is left out of the README."""
+def test_the_guides_show_every_example_for_other_programs() -> None:
+    """No example for fail2ban, logrotate or xinetd is left out of the guides."""
     folders = {"fail2ban", "logrotate.d", "xinetd.d"}
     examples = {path.relative_to(ROOT) for folder in folders for path in (EXAMPLES / folder).rglob("*")}
     assert {str(path) for path in examples if (ROOT / path).is_file()} == set(SHOWN_FILES)
 
 
-def test_the_readme_shows_what_check_prints(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Each file that is checked in the README gets the answer that stands below it."""
-    lines = r"((?:(?!\$ ).*\n)*)"  # up to the next command
-    check = rf"\$ cat (\S+)\n{lines}\$ mailrecv (check .*-c \1)\n{lines}\$ echo \$\?\n(\d+)\n"
-    shown = re.findall(check, README)
-    assert len(shown) == 2
-    monkeypatch.chdir(tmp_path)
-    for name, config, arguments, output, status in shown:
-        Path(name).write_text(config, encoding="utf-8")
-        assert cli.run(arguments.split()) == int(status)
-        assert capsys.readouterr().out == output
+@pytest.mark.parametrize("session", SESSIONS)
+def test_sessions_at_a_shell(session: str, tmp_path: Path) -> None:
+    """Whoever types what the guides show, with a configuration of their own, gets what stands below it."""
+    assert_prints_what_is_shown(session, tmp_path)
+
+
+@pytest.mark.parametrize("session", TYPED_SESSIONS)
+def test_sessions_that_somebody_types(session: str, tmp_path: Path) -> None:
+    """Whoever connects from this machine, over IPv6, and types what is shown is answered as shown."""
+    typed, answers = conversation(session)
+    deliver = f"deliver rcpt_to status@mydomain.com append {tmp_path}/status.mbox"
+    config = tmp_path / "my.conf"
+    config.write_text(f"domain mydomain.com\n{deliver}\n", encoding="utf-8")
+    program = [sys.executable, "-m", "mailrecv", "-c", str(config), "-l", f"{tmp_path}/log"]
+    with (
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as server,
+        socket.create_connection(server.getsockname()[:2]) as client,
+    ):
+        accepted, _ = server.accept()
+        with accepted, subprocess.Popen(program, stdin=accepted.fileno(), stdout=subprocess.DEVNULL) as process:
+            accepted.close()
+            client.sendall(typed.encode())
+            with client.makefile(encoding="ascii") as answered:  # which makes LF of CRLF
+                assert without_chance(answered.read()) == without_chance(answers)
+    assert process.returncode == 0
+
+
+def test_the_sessions_are_found() -> None:
+    """The guides hold sessions of both kinds, and command lines."""
+    assert (len(SESSIONS), len(TYPED_SESSIONS)) == (3, 2)
+    assert len(COMMAND_LINES) > 10
+
+
+@pytest.mark.parametrize("arguments", COMMAND_LINES)
+def test_commands_are_understood(arguments: str) -> None:
+    """mailrecv takes every command line that the guides show."""
+    parse(shlex.split(arguments))
+
+
+def test_there_is_a_target_for_every_make() -> None:
+    """The Makefile has what the guides let somebody make."""
+    made = {target for step in steps(ALL_GUIDES) for target in re.findall(r"^(?:sudo )?make (\w+)", step.command)}
+    assert len(made) > 3
+    targets = re.findall(r"(?m)^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert made <= set(targets)
 
 
 @pytest.mark.parametrize("name", ["mailrecv.conf", *(f"examples/{path.name}" for path in EXAMPLES.glob("*.conf"))])
@@ -129,15 +179,17 @@ def test_configurations_to_start_from_get_no_warning(
     assert capsys.readouterr() == ("", "")
 
 
-def test_the_readme_shows_what_explain_prints(
+def test_the_guides_show_what_explain_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The first configuration in the README, on a machine without its directories, is explained as it says there."""
     config = tmp_path / "mailrecv.conf"
-    config.write_text(CONFIGS["README.md, block 1"].replace("/srv/", f"{tmp_path}/"), encoding="utf-8")
+    config.write_text(CONFIGS[f"{README}, block 1"].replace("/srv/", f"{tmp_path}/"), encoding="utf-8")
     service = Service("mailrecv", os.geteuid(), os.getegid(), (), "as the unit mailrecv@.service says")
     monkeypatch.setattr("mailrecv.diagnosis.service.find_service", lambda _: service)
-    shown = re.findall(r"(?m)^\$ (?:sudo )?mailrecv explain (.*?)(?: \| tail -n (\d+))?\n((?:(?!```).*\n)*)", README)
+    shown = re.findall(
+        r"(?m)^\$ (?:sudo )?mailrecv explain (.*?)(?: \| tail -n (\d+))?\n((?:(?!```).*\n)*)", ALL_GUIDES
+    )
     assert len(shown) == 2
     for arguments, last, output in shown:
         cli.run(["explain", "-c", str(config), *arguments.split()])
@@ -146,11 +198,11 @@ def test_the_readme_shows_what_explain_prints(
 
 
 @pytest.mark.parametrize("action", ["report", "trace"])
-def test_the_readme_shows_what_a_log_tells(
+def test_the_guides_show_what_a_log_tells(
     action: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The report and the trace in the README are those of one afternoon's journal, in a terminal of 100 columns."""
-    shown = re.search(rf"(?m)^\$ mailrecv ({action} .*)\n((?:(?!```).*\n)*)```", README)
+    """The report and the trace in the guides are those of one afternoon's journal, in a terminal of 100 columns."""
+    shown = re.search(rf"(?m)^\$ (?:sudo )?mailrecv ({action} .*)\n((?:(?!```).*\n)+)```", ALL_GUIDES)
     assert shown
     if not Path(JOURNAL_REMOTE).exists():
         pytest.skip("needs systemd-journal-remote: run `make test-tools`")
@@ -171,24 +223,47 @@ def test_the_readme_shows_what_a_log_tells(
     assert capsys.readouterr().out == shown[2]
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/reliability.md"])
-def test_links_lead_somewhere(document: str) -> None:
-    """Every link in the documents that is no URL leads to a file there is, and to a heading in it if it names one."""
-    path = ROOT / document
-    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text(encoding="utf-8")):
+@EACH_GUIDE
+def test_links_lead_somewhere(guide: str) -> None:
+    """Every link that is no URL leads to a file there is, and to a heading in it if it names one."""
+    path = ROOT / guide
+    for link in links(GUIDES[guide]):
         target, _, anchor = link.partition("#")
         file = path.parent / target if target else path
         assert file.exists(), link
-        if anchor:
-            shown = file.read_text(encoding="utf-8")
-            headings = re.findall(r"(?m)^#+ (.*)$", shown)
-            anchors = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-            assert anchor in anchors | set(re.findall(r'\bid="([^"]+)"', shown)), link
+        assert not anchor or anchor in anchors(file.read_text(encoding="utf-8")), link
 
 
-def test_no_limit_is_made_up() -> None:
-    """The README speaks of no limit that does not exist."""
-    assert set(re.findall(r"limit\.[a-z_]+", README)) <= set(DIRECTIVES)
+@EACH_GUIDE
+def test_the_contents_are_complete(guide: str) -> None:
+    """A guide begins with links to all of its chapters."""
+    contents, *_ = GUIDES[guide].partition("\n## ")
+    chapters = anchors("".join(re.findall(r"(?m)^## .*\n", prose(GUIDES[guide]))))
+    assert chapters - {link.removeprefix("#") for link in links(contents)} == set()
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    """There is a way from the README to each guide and to each manual page."""
+    pages = {str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")}
+    assert pages - {link.partition("#")[0] for link in links(GUIDES[README])} == set()
+
+
+@pytest.mark.parametrize("text", [*GUIDES.values(), README_DEBIAN], ids=[*GUIDES, "README.Debian"])
+def test_nothing_is_made_up(text: str) -> None:
+    """No document speaks of a limit, or of an event or a field of the journal, that does not exist."""
+    facts = {*SESSION_FACTS, "event"}.union(*(entry.facts for entry in CATALOGUE.values()))
+    assert set(re.findall(r"limit\.[a-z_]+", text)) <= set(DIRECTIVES)
+    assert set(re.findall(r"MAILRECV_([A-Z_]+)", text)) <= {fact.upper() for fact in facts}
+    assert set(re.findall(r"MAILRECV_EVENT=(\w+)", text)) <= set(CATALOGUE)
+
+
+def test_log_lines() -> None:
+    """Every line of a log in the guides is the message of an event."""
+    lines = re.findall(r"(?m)^\w{3} \w{3} .* MAILRECV\[\d+\]: \[\S+\] (.*)$", ALL_GUIDES)
+    lines += re.findall(r"(?m)^\w{3} \d\d .* mailrecv\[\d+\]: (.*)$", ALL_GUIDES)
+    forms = [re.sub(r"\\{\w+\\}", ".+", re.escape(entry.message)) for entry in CATALOGUE.values()]
+    assert len(lines) > 20
+    assert [line for line in lines if not any(re.fullmatch(form, line) for form in forms)] == []
 
 
 @pytest.mark.needs_tool("systemd-analyze")

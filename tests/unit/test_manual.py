@@ -1,6 +1,6 @@
 """The manual pages are what their sources say, name all that the program has and nothing else, and their examples work.
 
-The same is seen to for README.md in test_documentation.py.
+The same is seen to for README.md and the guides in test_documentation.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import ast
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from syslog import LOG_CRIT, LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING
@@ -32,6 +31,7 @@ from mailrecv.limits import Limit, Limits
 from mailrecv.policy.patterns import MATCH_LIMIT
 from mailrecv.smtp.framing import MAX_COMMAND_OCTETS
 from mailrecv.smtp.states import TYPED
+from tests.support.examples import assert_prints_what_is_shown, conversation, shell, without_chance
 from tests.support.manual import COMMANDS, CONFIG, LOG, PAGES, PROGRAM, Item, Page, text, words
 
 ROOT = Path(__file__).parents[2]
@@ -347,32 +347,6 @@ def test_log_lines() -> None:
 # The examples
 
 
-def without_chance(shown: str) -> str:
-    """Return what a program printed without what differs from one time to the next."""
-    return re.sub(r"\b[0-9a-f]{21}\b", "ID", re.sub(r"seconds=[0-9.]+", "seconds=SECONDS", shown))
-
-
-def shell(script: str, folder: Path, octets: str = "") -> str:
-    """Run a script, with mailrecv and everything it names in a folder of its own, and return what it prints."""
-    (folder / "bin").mkdir(exist_ok=True)
-    program = folder / "bin" / "mailrecv"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m mailrecv "$@"\n')
-    program.chmod(0o755)
-    environment = {"PATH": f"{folder}/bin:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "HOME": str(folder)}
-    environment["TZ"] = "UTC"
-    run = subprocess.run(
-        ["/bin/sh", "-c", script],
-        input=octets,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=folder,
-        env=environment,
-        check=False,
-    )
-    return run.stdout
-
-
 def test_every_example_is_of_a_kind_that_is_tried() -> None:
     """Each display is a configuration, a script, a session, a log, or the two lines that begin a copy."""
     others = [
@@ -394,28 +368,13 @@ def test_configurations_have_no_fault(config: str) -> None:
 @pytest.mark.parametrize("session", SESSIONS)
 def test_sessions_at_a_shell(session: str, tmp_path: Path) -> None:
     """Every example session gives what is shown; `cat FILE` makes a file that is not there yet."""
-    steps = re.findall(r"(?m)^\$ (.*(?:\n> .*)*)\n((?:(?![$] ).*\n)*)", session)
-    assert steps
-    script = ""
-    for command, output in steps:
-        made = re.fullmatch(r"cat (\S+)", command)
-        if made and made[1] not in script:
-            (tmp_path / made[1]).write_text(output, encoding="utf-8")
-        script += command.replace("\n> ", "\n") + "\n"
-    assert without_chance(shell(script, tmp_path)) == without_chance("".join(output for _, output in steps))
+    assert_prints_what_is_shown(session, tmp_path)
 
 
 @pytest.mark.parametrize("config, session", TYPED_SESSIONS)
 def test_sessions_that_somebody_types(config: str, session: str, tmp_path: Path) -> None:
     """Whoever types what is shown is answered as shown, with the configuration that is shown before it."""
-    typed, answers, is_data = "", "", False
-    for line in session.splitlines(keepends=True)[1:]:
-        if re.match(r"\d{3}[ -]", line) and not is_data:
-            answers += line
-            is_data = line.startswith("354")
-        else:
-            typed += line
-            is_data = is_data and line != ".\n"
+    typed, answers = conversation(session)
     (tmp_path / "my.conf").write_text(config.replace("/var/lib/mailrecv", str(tmp_path)), encoding="utf-8")
     assert without_chance(shell("mailrecv -c my.conf", tmp_path, typed)) == without_chance(answers)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailrecv.journal.catalogue import CATALOGUE, FAILED, SESSION_FACTS, Entry
+from tests.support.guides import GUIDES
 from tests.support.manual import LOG, PAGES, text, words
 
 ROOT = Path(__file__).parents[3]
@@ -46,10 +47,9 @@ def test_subjects_are_those_of_the_manual() -> None:
     assert {entry.name: subject(MESSAGES[entry.message_id]) for entry in CATALOGUE.values()} == sentences
 
 
-def test_the_readme_shows_a_message_as_it_is() -> None:
-    """What the README shows of `journalctl -x` is what the file has."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = "".join(re.findall(r"(?m)^\N{LIGHT SHADE}{2} (.*\n)", readme))
+def test_a_guide_shows_a_message_as_it_is() -> None:
+    """What docs/operating.md shows of `journalctl -x` is what the file has."""
+    shown = "".join(re.findall(r"(?m)^\N{LIGHT SHADE}{2} (.*\n)", GUIDES["docs/operating.md"]))
     (message_id,) = re.findall(r"mailrecv trace (\w+)$", shown)
     assert shown == MESSAGES[FAILED.message_id].rstrip("\n").replace("@MAILRECV_ID@", message_id) + "\n"
 

@@ -1,0 +1,71 @@
+"""Sessions at a shell as documents show them: what somebody gets who types them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+_CHANCE = {
+    r"\b[0-9a-f]{21}\b": "ID",
+    r"seconds=[0-9.]+": "seconds=SECONDS",
+    r"\b[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}\b": "DATE",  # of an mbox
+    r"\b[A-Z][a-z]{2}, [ \d]?\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}\b": "DATE",  # of RFC 822
+}
+
+
+def without_chance(shown: str) -> str:
+    """Return what a program printed without what differs from one time to the next."""
+    for pattern, name in _CHANCE.items():
+        shown = re.sub(pattern, name, shown)
+    return shown
+
+
+def shell(script: str, folder: Path, octets: str = "") -> str:
+    """Run a script, with mailrecv and everything it names in a folder of its own, and return what it prints."""
+    (folder / "bin").mkdir(exist_ok=True)
+    program = folder / "bin" / "mailrecv"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m mailrecv "$@"\n')
+    program.chmod(0o755)
+    environment = {"PATH": f"{folder}/bin:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "HOME": str(folder)}
+    environment["TZ"] = "UTC"
+    run = subprocess.run(
+        ["/bin/sh", "-c", script],
+        input=octets,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=folder,
+        env=environment,
+        check=False,
+    )
+    return run.stdout
+
+
+def assert_prints_what_is_shown(session: str, folder: Path) -> None:
+    """Type a session into a shell, where `cat` makes a .conf or .log that is not there yet, and compare what is printed."""
+    steps = re.findall(r"(?m)^\$ (.*(?:\n> .*)*)\n((?:(?![$] ).*\n)*)", session)
+    assert steps
+    script = ""
+    for command, output in steps:
+        made = re.fullmatch(r"cat (\S+\.conf|\S+\.log)", command)
+        if made and made[1] not in script:
+            (folder / made[1]).write_text(output, encoding="utf-8")
+        script += command.replace("\n> ", "\n") + "\n"
+    assert without_chance(shell(script, folder)) == without_chance("".join(output for _, output in steps))
+
+
+def conversation(session: str) -> tuple[str, str]:
+    """Return what somebody types in a session with nc, and what the server answers."""
+    typed, answers, is_data = "", "", False
+    for line in session.splitlines(keepends=True)[1:]:
+        if re.match(r"\d{3}[ -]", line) and not is_data:
+            answers += line
+            is_data = line.startswith("354")
+        else:
+            typed += line
+            is_data = is_data and line != ".\n"
+    return typed, answers
