@@ -46,7 +46,7 @@ def shell(script: str, folder: Path, octets: str = "") -> str:
 
 
 def assert_prints_what_is_shown(session: str, folder: Path) -> None:
-    """Type a session into a shell, where `cat` makes a .conf or .log that is not there yet, and compare what is printed."""
+    """Type a session into a shell and compare what is printed; `cat` makes a .conf or .log that is not there yet."""
     steps = re.findall(r"(?m)^\$ (.*(?:\n> .*)*)\n((?:(?![$] ).*\n)*)", session)
     assert steps
     script = ""
