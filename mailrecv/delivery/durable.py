@@ -14,7 +14,6 @@ import select
 import stat
 import sys
 import time
-from _thread import TIMEOUT_MAX, LockType, allocate_lock  # all that it takes of `threading`, and no import of it
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -22,51 +21,69 @@ _FILE_MODE = 0o600
 _DIRECTORY_MODE = 0o700
 _FIRST_WAIT = 0.001  # seconds between two tries for a lock; doubled each time, up to the longest
 _LONGEST_WAIT = 0.01  # about as long as another process takes to append a message: few chances are missed
+_JOINED_OCTETS = 1 << 16  # of small blocks that are written together
 _BLOCK_OCTETS = 4096  # how much is looked at, at a time, for NULs at the end of a file
 _MAX_LINKS = 40  # path_resolution(7): as many as the kernel follows
-_turns: dict[str, LockType] = {}  # by the path of a file: whose turn it is among the threads of this process
 # struct flock (fcntl(2)): the kind of lock; all else is 0, which means from the beginning of the file to its end
 _WRITE_LOCK = fcntl.F_WRLCK.to_bytes(2, sys.byteorder) + bytes(30)
 
 
 class AppendedFile:
-    """A locked file that is being appended to.  size: octets before this began; 0 for a device or FIFO."""
+    """A locked file that is being appended to.
 
-    def __init__(self, fd: int, size: int, deadline: float) -> None:
+    size: octets in it, with those that were just written; 0 for a device or FIFO.  regular: whether it is none of
+    these.
+    """
+
+    def __init__(self, fd: int, size: int, deadline: float, *, regular: bool = True) -> None:
         self.size = size
+        self.regular = regular
         self._fd = fd
         self._deadline = deadline
 
     def tail(self, octets: int) -> bytes:
-        """Return the last octets from before this began, fewer if the file is shorter."""
+        """Return the last octets, fewer if the file is shorter."""
         octets = min(octets, self.size)
         return os.pread(self._fd, octets, self.size - octets) if octets else b""
 
     def write(self, blocks: Iterable[bytes]) -> None:
         """Append blocks, however little the file takes at a time; a FIFO is waited for until the deadline."""
-        for block in blocks:
+        for block in _joined(blocks):
             view = memoryview(block)
             while view:
                 try:
-                    view = view[os.write(self._fd, view) :]
+                    written = os.write(self._fd, view)
                 except BlockingIOError:
                     _wait_until_writable(self._fd, self._deadline)
+                else:
+                    view = view[written:]
+                    if self.regular:
+                        self.size += written
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Cut the file back to where the body began to write if that raises; what was written before stays."""
+        start = self.size
+        try:
+            yield
+        except BaseException:
+            if self.regular:
+                _cut_back(self._fd, start)
+                self.size = os.fstat(self._fd).st_size
+            raise
 
 
-@contextmanager
-def turn(path: str, deadline: float) -> Iterator[None]:
-    """Wait until no other thread of this process appends to this file, and keep the others waiting.
-
-    A file's lock has to be asked for again and again, since such a wait has no deadline in the kernel. One thread of a
-    process is enough to do that, and those that wait here follow without a pause.
-    """
-    taken = _turns.setdefault(path, allocate_lock())
-    if not taken.acquire(timeout=min(max(0.0, deadline - time.monotonic()), TIMEOUT_MAX)):
-        raise TimeoutError(None, "in use by other sessions for too long", path)
-    try:
-        yield
-    finally:
-        taken.release()
+def _joined(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield small blocks together: each write is a call of the system."""
+    small: list[bytes] = []
+    octets = 0
+    for block in blocks:
+        if octets + len(block) > _JOINED_OCTETS:
+            yield b"".join(small)
+            small, octets = [], 0
+        small.append(block)
+        octets += len(block)
+    yield b"".join(small)
 
 
 @contextmanager
@@ -82,7 +99,7 @@ def appending(path: str, deadline: float) -> Iterator[AppendedFile]:
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
-            yield AppendedFile(fd, 0, deadline)
+            yield AppendedFile(fd, 0, deadline, regular=False)
             return
         if status.st_size == 0:
             # Before the first octet, not after the last: a file that another process finds with data in it is then

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
-from mailrecv.delivery import durable
+from mailrecv.delivery import group_commit
+from mailrecv.delivery.durable import AppendedFile
+from mailrecv.delivery.group_commit import Part
 from mailrecv.delivery.message import Message
 from mailrecv.search import Search
 
@@ -23,11 +26,13 @@ def append(message: Message, recipient: str, path: str, deadline: float) -> None
 
     deadline: on the monotonic clock. Raises OSError when the copy is not safe; the mbox is then as it was.
     """
-    with durable.turn(path, deadline), durable.appending(path, deadline) as mbox:
+
+    def write(mbox: AppendedFile) -> None:
         tail = mbox.tail(len(_BLANK_LINE + _FROM))
         torn = _torn_from(tail)
-        mbox.write(_closing(tail, torn))
-        mbox.write(_entry(message, recipient, torn))
+        mbox.write(chain(_closing(tail, torn), _entry(message, recipient, torn)))
+
+    group_commit.append(path, Part(write, message.data.size, deadline))
 
 
 def quoted(blocks: Iterable[bytes]) -> Iterator[bytes]:

@@ -68,12 +68,37 @@ def test_the_mode_of_an_existing_file_stays(path: Path) -> None:
     [(b"", 2, b""), (b"x", 2, b"x"), (b"xyz", 2, b"yz"), (b"xyz", 3, b"xyz"), (b"xyz", 0, b"")],
 )
 def test_tail(path: Path, before: bytes, octets: int, tail: bytes) -> None:
-    """The tail is what the file ended with, also after something was written."""
+    """The tail is what the file ends with, and then what was written."""
     path.write_bytes(before)
     with durable.appending(str(path), time.monotonic() + 5) as file:
         assert file.size == len(before)
-        file.write([b"new"])
         assert file.tail(octets) == tail
+        file.write([b"", b"new"])
+        assert file.size == len(before) + 3
+        assert file.tail(5) == (before + b"new")[-5:]
+
+
+def test_small_blocks_are_written_together(path: Path) -> None:
+    """Blocks go to the system in few calls, and in their order."""
+    blocks = [b"%d," % number for number in range(1000)] + [b"x" * 100_000, b"y", b"z" * 70_000]
+    system = FailingOs()
+    with failing(system):
+        append(path, *blocks)
+    assert path.read_bytes() == b"".join(blocks)
+    assert [name for name, _ in system.calls].count("write") <= 5
+
+
+def test_a_part_that_fails_is_cut_off(path: Path) -> None:
+    """Of the parts of an append only the one that failed is missing, and the next is told where the file ends."""
+    path.write_bytes(b"before ")
+    with durable.appending(str(path), time.monotonic() + 5) as file:
+        file.write([b"one "])
+        with pytest.raises(ZeroDivisionError), file.part():
+            file.write(b"%d " % (number // number) for number in (2, 1, 0))
+        assert file.tail(4) == b"one "
+        with file.part():
+            file.write([b"three"])
+    assert path.read_bytes() == b"before one three"
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "x"), ValueError(), KeyboardInterrupt()], ids=repr)
@@ -120,7 +145,7 @@ def test_data_is_synced_before_success_and_the_name_before_the_data(path: Path) 
     with failing(system):
         append(path, b"x", b"y")
     calls = [call for call in system.calls if call[0] in ("fsync", "write")]
-    assert calls == [("fsync", str(path.parent)), ("write", str(path)), ("write", str(path)), ("fsync", str(path))]
+    assert calls == [("fsync", str(path.parent)), ("write", str(path)), ("fsync", str(path))]
 
 
 def test_what_is_cut_back_is_synced(path: Path) -> None:
