@@ -42,7 +42,7 @@ class Acknowledged:
 @pytest.mark.needs_root
 @pytest.mark.needs_tool("mkfs.ext4")
 @pytest.mark.parametrize(
-    "messages, cuts_between", [(4, 10), pytest.param(60, 400, marks=[pytest.mark.long, pytest.mark.timeout(1200)])]
+    "messages, cuts_between", [(4, 10), pytest.param(40, 100, marks=[pytest.mark.long, pytest.mark.timeout(1200)])]
 )
 def test_power_cuts(start: Starter, tmp_path: Path, messages: int, cuts_between: int, figure: Figures) -> None:
     """At the moment of each 250, and at many moments between, with none and with a part of what was not flushed."""
