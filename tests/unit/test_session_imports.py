@@ -49,6 +49,7 @@ SESSION = {  # after it
     "mailrecv.delivery",
     "mailrecv.delivery.command",
     "mailrecv.delivery.durable",
+    "mailrecv.delivery.group_commit",
     "mailrecv.delivery.handover",
     "mailrecv.delivery.maildir",
     "mailrecv.delivery.mbox",

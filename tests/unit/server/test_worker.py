@@ -25,9 +25,9 @@ class Serving:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.setblocking(False)
         self.register = Register()
-        self.supervisor, its = socket.socketpair()
+        self.supervisor, self._its_end = socket.socketpair()
         shared = Shared(self.listener.dup(), own_listener, self.register, config(), open_journal(str(log)))
-        self.worker = Worker(shared, 1, its)
+        self.worker = Worker(shared, 1, self._its_end)
         self.thread = threading.Thread(target=self.worker.run)
         self.thread.start()
         assert self.supervisor.recv(1) == HERE
@@ -41,6 +41,7 @@ class Serving:
         self.supervisor.close()
         self.thread.join(10)
         assert not self.thread.is_alive()
+        self._its_end.close()
         self.listener.close()
 
 
@@ -87,7 +88,7 @@ def test_no_thread_to_be_had(serving: Serving) -> None:
     no_thread = mock.patch.object(threading.Thread, "start", side_effect=RuntimeError("can't start new thread"))
     with no_thread, serving.connect() as client:
         assert client.recv(100) == b"421 Too busy, try again later\r\n"
-    assert serving.register.connections == 0
+    wait_until(lambda: serving.register.connections == 0, "the row to be free")
     with serving.connect() as client:
         assert client.recv(100).startswith(b"220 ")
 
