@@ -16,7 +16,9 @@ import heapq
 import re
 import time
 from collections.abc import Iterable
+from syslog import LOG_WARNING
 
+from mailrecv.journal.catalogue import CATALOGUE
 from mailrecv.report.event import Event
 from mailrecv.report.tally import Table, Tally
 from mailrecv.values import Value
@@ -27,7 +29,11 @@ HOUR_SECONDS = 3600
 UNKNOWN_CLIENT = "not known"
 TAKEN = ("delivered", "dead_letter")
 LOST = ("deferred", "failed")
-TROUBLES = ("internal_error", "spool_failed", "config_fault", "logfile_failed", "pattern_limit")
+TROUBLES = tuple(  # what else needs a person; a traceback is part of an internal_error
+    entry.name
+    for entry in CATALOGUE.values()
+    if entry.priority <= LOG_WARNING and entry.name not in (*TAKEN, *LOST, "traceback")
+)
 COUNTED = ("connection", "disconnection", "refusal", "limit_exceeded", *TAKEN, *LOST, *TROUBLES)
 _ID_IN_REPLY = re.compile(r" \([0-9a-f]{10,64}\)\Z")  # such as `451 Not delivered, try again later (ID)`
 

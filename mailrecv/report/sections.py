@@ -16,12 +16,16 @@ TIME_FORMS = {"hour": "%Y-%m-%d %H:00", "day": "%Y-%m-%d %a", "month": "%Y-%m"}
 TIMELINE = "timeline"
 TROUBLES = "troubles"
 MESSAGES_AND_FAILURES = ("messages", "failures")
-ADVICE = {
+ADVICE = {  # for each of TROUBLES
     "internal_error": "a fault in mailrecv itself; the traceback is in the log",
     "spool_failed": "mail data could not be kept while it came in: is there room in TMPDIR?",
     "config_fault": "the configuration has faults: run `mailrecv check`",
     "logfile_failed": "the log file could not be written",
     "pattern_limit": "a pattern took too much work and was given up: make it simpler",
+    "config_refused": "the new configuration has faults, the one before is in force: run `mailrecv check`",
+    "worker_lost": "a process of the resident server ended with its sessions; the log says how",
+    "worker_hangs": "a process of the resident server did not answer and was killed",
+    "worker_missing": "the system had no process to give: is there a limit of tasks or memory?",
 }
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from syslog import LOG_WARNING
+
 from mailrecv.journal import catalogue
-from mailrecv.report.counts import MAX_LATELY_TAKEN, MAX_SLOWEST, Counts, FirstCopies, count_all
+from mailrecv.report.counts import COUNTED, MAX_LATELY_TAKEN, MAX_SLOWEST, TROUBLES, Counts, FirstCopies, count_all
 from mailrecv.report.event import Event
 from mailrecv.report.period import Period
+from mailrecv.report.sections import ADVICE
 from mailrecv.report.tally import COUNTS, Table, Tally
 from tests.support.journals import NOON, Recorder
 from tests.unit.report.conftest import Opener
@@ -99,6 +102,23 @@ def test_troubles(recorder: Recorder, opened: Opener) -> None:
     [(name, trouble)] = count_all(opened(recorder).events(Period())).troubles.items()
     assert (name, trouble.times, int(trouble.last)) == ("spool_failed", 2, NOON + 2)
     assert trouble.message == "ERROR: the mail data cannot be kept: Disk quota exceeded"
+
+
+def test_the_troubles_of_a_resident_server(recorder: Recorder, opened: Opener) -> None:
+    """What happens to a resident server, and needs a person, is counted, from the journal and from a file."""
+    recorder.record(catalogue.CONFIG_REFUSED, path="/etc/mailrecv.conf")
+    recorder.record(catalogue.WORKER_LOST, worker=7, end="was ended by signal 9", connections=3)
+    recorder.record(catalogue.WORKER_HANGS, worker=8, seconds=20.0)
+    recorder.record(catalogue.WORKER_MISSING, reason="Resource temporarily unavailable")
+    counts = counted(recorder, opened)
+    assert sorted(counts.troubles) == ["config_refused", "worker_hangs", "worker_lost", "worker_missing"]
+
+
+def test_nothing_that_needs_a_person_is_left_out() -> None:
+    """Every event of priority warning and above is counted; all but those about a copy are troubles, with advice."""
+    serious = {entry.name for entry in catalogue.CATALOGUE.values() if entry.priority <= LOG_WARNING}
+    assert serious - {"traceback"} <= set(COUNTED)
+    assert set(TROUBLES) == serious - {"deferred", "failed", "dead_letter", "traceback"} == set(ADVICE)
 
 
 def test_a_table_stays_within_its_size() -> None:
