@@ -15,7 +15,8 @@ from syslog import LOG_CRIT, LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNI
 
 from mailrecv.values import Value
 
-SESSION_FACTS = ("client_address", "client_name", "helo", "id", "sender")  # bound once, then part of every entry
+# Bound once, then part of every entry. `session` tells sessions apart that one process has with one client.
+SESSION_FACTS = ("session", "client_address", "client_name", "helo", "id", "sender")
 # Replies, and words of the configuration: no client can choose them.
 OWN_FACTS = ("reply", "pattern", "route", "path", "directive")
 

@@ -12,7 +12,7 @@ from mailrecv.values import Value
 
 _COUNT = r"[0-9]{1,15}"
 FORMS = {  # of the facts that no client can write as it likes; all others are free text
-    "id": "[0-9a-f]{1,64}",
+    **dict.fromkeys(("id", "session"), "[0-9a-f]{1,64}"),
     "client_address": r"[^\s\[\]]+",
     "reply": "[2-5][0-9][0-9](?:[ -].*)?",
     "cause": "[a-z_]{1,32}",

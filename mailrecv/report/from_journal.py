@@ -1,7 +1,7 @@
 """Reads systemd's journal: by the structured fields of its entries alone, and by matches, which its index answers.
 
 MESSAGE_ID tells the kind of an entry, MAILRECV_* its facts; the text is only ever shown. What reads a single message
-asks for its id, and then for the process that wrote it, so that a large journal takes no longer than a small one.
+asks for its id, and then for its session, so that a large journal takes no longer than a small one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CONVERTERS = {  # a match wants the text of a field, not what it stands for
     "__REALTIME_TIMESTAMP": lambda microseconds: microseconds / 1e6,
     "__MONOTONIC_TIMESTAMP": lambda times: times,
 }
-_SESSION = ("_BOOT_ID", "_PID", "SYSLOG_PID", "MAILRECV_CLIENT_ADDRESS")  # what the entries of a session share
+_SESSION = ("_BOOT_ID", "_PID", "SYSLOG_PID", "MAILRECV_SESSION")  # what the entries of a session share
 
 
 class JournalSource:
@@ -93,6 +93,9 @@ class JournalSource:
                 event = _event(entry)
                 if event is None or any(event in events for events in found):
                     continue
+                if not event.fact("session"):  # a client that was turned away before it had one
+                    found.append([event])
+                    continue
                 of_client = event.fact("client_address") == term
                 found.append(self._session_around(entry, "" if of_client else event.fact("id")))
         return found[::-1]
@@ -109,13 +112,11 @@ class JournalSource:
             ):
                 reader.seek_cursor(entry["__CURSOR"])
                 current = reader.get_next()
-                for number in range(MAX_SESSION_ENTRIES):
+                for _ in range(MAX_SESSION_ENTRIES):
                     event = _event(current)
-                    if not current or (number and events is after and event and event.name == "connection"):
-                        break  # the process serves the next client, whose address is the same
                     if event and (not message_id or event.fact("id") in ("", message_id)):
                         events.append(event)
-                    if event and event.name == end:
+                    if not current or (event and event.name == end):
                         break
                     current = step()
         return [*reversed(before[1:]), *after]

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from mailrecv.client import Client
 from mailrecv.config.model import Config
 from mailrecv.delivery.handover import Destination, reason
-from mailrecv.delivery.message import Message
+from mailrecv.delivery.message import Message, new_id
 from mailrecv.delivery.outcome import Attempt, Status
 from mailrecv.journal import catalogue
 from mailrecv.journal.log import Journal
@@ -29,7 +29,8 @@ class Chronicle:
     """
 
     def __init__(self, journal: Journal, client: Client, debug: str) -> None:
-        self._session = journal.bind(client_address=client.address, client_name=client.shown_name)
+        facts = {"client_address": client.address, "client_name": client.shown_name}
+        self._session = journal.bind(session=new_id(), **facts)
         self._journal = self._session
         self._records_data = "l" in debug or "a" in debug
         self._data_line = b""

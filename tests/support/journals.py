@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from mailrecv.delivery.message import new_id
 from mailrecv.journal import catalogue, processors
 from mailrecv.journal.log import Journal
 from mailrecv.reply import Reply
@@ -65,7 +66,7 @@ class Session:
 
     def __init__(self, recorder: Recorder, address: str = "192.0.2.7", name: str = "mail.example.org") -> None:
         self._recorder = recorder
-        self._facts: dict[str, object] = {"client_address": address, "client_name": name}
+        self._facts: dict[str, object] = {"session": new_id(), "client_address": address, "client_name": name}
         self._pid = recorder.pid
         self._began = recorder.now
         self._counts = {"messages": 0, "recipients": 0, "refusals": 0, "commands": 1}  # HELO

@@ -105,3 +105,27 @@ def test_a_trace_has_what_debug_flags_add(as_journal: Opener) -> None:
     session.close()
     [trace] = as_journal(recorder).traces("f1", ALWAYS, 5)
     assert [event.name for event in trace] == ["connection", "command", "delivered", "command", "disconnection"]
+
+
+def test_sessions_of_one_client_at_the_same_time(recorder: Recorder, as_journal: Opener) -> None:
+    """Sessions that one process has with one client are told apart, each with its own end and its own refusals."""
+    first, second = Session(recorder), Session(recorder)
+    second.refuse(550, "No one here by that name.", recipient="sales@mydomain.com", line=7)
+    first.message("f1", "a@example.org", "me@mydomain.com")
+    second.close("left")
+    first.close("quit")
+    source = as_journal(recorder)
+    [trace] = source.traces("f1", ALWAYS, 5)
+    assert [event.name for event in trace] == ["connection", "delivered", "disconnection"]
+    assert trace[-1].fact("cause") == "quit"
+    names = [[event.name for event in trace] for trace in source.traces("192.0.2.7", ALWAYS, 5)]
+    assert names == [["connection", "refusal", "disconnection"], ["connection", "delivered", "disconnection"]]
+
+
+def test_a_client_without_a_session(recorder: Recorder, as_journal: Opener) -> None:
+    """A client that was turned away before it had a session has a trace of its own, beside its sessions."""
+    session = Session(recorder)
+    recorder.record(catalogue.LIMIT_EXCEEDED, limit="client_connections", client_address="192.0.2.7")
+    session.close()
+    names = [[event.name for event in trace] for trace in as_journal(recorder).traces("192.0.2.7", ALWAYS, 5)]
+    assert names == [["limit_exceeded"], ["connection", "disconnection"]]

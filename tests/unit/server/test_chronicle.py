@@ -84,6 +84,18 @@ def test_facts_of_a_session(kept: Kept) -> None:
     assert facts(kept, *session_facts) == ["192.0.2.7", "a.example", "x", None, None]
 
 
+def test_every_session_has_a_name_of_its_own(kept: Kept) -> None:
+    """All entries of a session have the same `session`, and no other session with the same client has it."""
+    for _ in range(2):
+        record = chronicle(kept)
+        record.connected(client())
+        record.transaction_begun("1", "a@b")
+        record.transaction_ended()
+        record.ended("quit", 1)
+    first, first_end, second, second_end = (entry["session"] for entry in kept.entries)
+    assert first == first_end != second == second_end
+
+
 def test_verdict(kept: Kept) -> None:
     """Only a refusal is recorded as one, and counted."""
     record = chronicle(kept)
