@@ -35,7 +35,7 @@ TROUBLES = tuple(  # what else needs a person; a traceback is part of an interna
     if entry.priority <= LOG_WARNING and entry.name not in (*TAKEN, *LOST, "traceback")
 )
 COUNTED = ("connection", "disconnection", "refusal", "limit_exceeded", *TAKEN, *LOST, *TROUBLES)
-_ID_IN_REPLY = re.compile(r" \([0-9a-f]{10,64}\)\Z")  # such as `451 Not delivered, try again later (ID)`
+ID_IN_REPLY = re.compile(r" \((?P<id>[0-9a-f]{10,64})\)\Z")  # such as `451 Not delivered, try again later (ID)`
 
 
 class Delivery(Value):
@@ -177,6 +177,6 @@ def count_all(events: Iterable[Event]) -> Counts:
 
 def _cause(event: Event) -> str:
     """Return what tells refusals apart: the reply without the message's id, and the line that decided."""
-    reply = _ID_IN_REPLY.sub("", event.fact("reply"))
+    reply = ID_IN_REPLY.sub("", event.fact("reply"))
     line = event.fact("line")
     return f"{reply} (line {line})" if line and line != "0" else reply

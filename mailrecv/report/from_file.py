@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
-from mailrecv.report.counts import COUNTED
+from mailrecv.report.counts import COUNTED, ID_IN_REPLY
 from mailrecv.report.event import Event, unwatched
 from mailrecv.report.lines import in_order, read_lines
 from mailrecv.report.period import Period
@@ -53,18 +53,18 @@ class FileSource:
     def traces(self, term: str, period: Period, number: int) -> list[list[Event]]:
         """Return the last so many messages or sessions that a term stands for. Raises LogError."""
         term = term.lower()
-        found: dict[tuple[_Process, str], list[Event]] = {}
+        found: dict[tuple[_Process, str, str], list[Event]] = {}
         for process, event, over in self._attributed():
             process.kept.append(event)
             if event.time in period and event.is_about(term):
-                of_client = event.fact("client_address") == term
-                key = process, "" if of_client else event.fact("id")
+                client = event.fact("client_address")
+                key = process, "" if client == term else event.fact("id"), client
                 found.pop(key, None)
-                found[key] = process.about(key[1])
+                found[key] = process.about(*key[1:])
                 if len(found) > number:
                     del found[next(iter(found))]
             if over:
-                found |= {key: process.about(key[1]) for key in found if key[0] is process}
+                found |= {key: process.about(*key[1:]) for key in found if key[0] is process}
         return list(found.values())
 
     def _attributed(self) -> Iterator[tuple[_Process, Event, bool]]:
@@ -87,6 +87,8 @@ class FileSource:
             name, facts = read
             if line.address:
                 facts["client_address"] = line.address
+            if name == "refusal" and (told := ID_IN_REPLY.search(facts["reply"])):
+                facts["id"] = told["id"]
             process.attribute(name, facts)
             over = name == "disconnection" and process.ends_session()
             yield process, Event(line.time, name, facts, line.message), over
@@ -115,13 +117,14 @@ class _Process:
         self._sessions = max(0, self._sessions - 1)
         return self._sessions == 0
 
-    def about(self, message_id: str) -> list[Event]:
-        """Return what was written about a message, or about the whole session if there is no id.
+    def about(self, message_id: str, client: str) -> list[Event]:
+        """Return what was written about a message, or all about the sessions of a client if there is no id.
 
-        With several sessions at once, nothing but the id tells whose a line is.
+        With several sessions at once, nothing but the id tells which message a line is about.
+        client: the address, or empty for the lines of which nobody can tell.
         """
         if not message_id:
-            return list(self.kept)
+            return [event for event in self.kept if event.fact("client_address") == client]
         ids = (message_id, "") if self._client else (message_id,)
         return [event for event in self.kept if event.fact("id") in ids]
 

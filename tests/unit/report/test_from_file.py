@@ -152,6 +152,36 @@ def test_one_process_with_several_clients_and_addresses(as_file: Opener) -> None
     assert clients == ["2001:db8::2", "192.0.2.1"]
 
 
+@pytest.mark.parametrize("flags", ["", "F"])
+def test_the_trace_of_one_of_several_clients(flags: str, as_file: Opener) -> None:
+    """When a process serves several clients at once, the trace of one shows nothing that another did."""
+    recorder = Recorder(flags)
+    first, second = Session(recorder, "192.0.2.1"), Session(recorder, "192.0.2.2")
+    first.refuse(550, "No one here by that name.")
+    second.message("f2", "b@example.org", "me@mydomain.com")
+    first.close()
+    second.close()
+    own = {"192.0.2.1": ["refusal", "disconnection"], "192.0.2.2": ["delivered", "disconnection"]}
+    for client, named in own.items():
+        [trace] = as_file(recorder).traces(client, ALWAYS, 5)
+        assert [event.name for event in trace] == ["connection", *(named if flags else [])]
+        assert {event.fact("client_address") for event in trace} == {client}
+
+
+def test_a_reply_that_has_the_id_of_a_message(recorder: Recorder, as_file: Opener) -> None:
+    """The reply to a message that was not delivered is part of its trace, and not of the session's other messages."""
+    first, second = "00000000000000000b1ff", "00000000000000000b2ff"
+    session, other = Session(recorder), Session(recorder)
+    for message_id in (first, second):
+        session.message(message_id, "a@example.org", "me@mydomain.com", entry="failed")
+        session.refuse(554, f"Delivery failed ({message_id})")
+    other.close()
+    for message_id in (first, second):
+        [trace] = as_file(recorder).traces(message_id, ALWAYS, 5)
+        assert [event.name for event in trace] == ["failed", "refusal"]
+        assert trace[1].fact("reply") == f"554 Delivery failed ({message_id})"
+
+
 def test_sessions_whose_end_was_never_logged(recorder: Recorder, as_file: Opener) -> None:
     """Of processes that were killed only the last ones are remembered: memory stays flat."""
     killed = Session(recorder, "192.0.2.1")
