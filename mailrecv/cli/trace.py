@@ -20,7 +20,9 @@ NOTHING_FOUND = 1  # as grep(1) has it
 def add(actions: Actions, parents: Parents) -> None:
     """Add the action to the command line.  parents: the options for the configuration."""
     parser = actions.add_parser("trace", parents=parents, help="show all that became of a message")
-    parser.add_argument("term", metavar="ID|ADDRESS", help="of a message, of its sender or recipient, or of a client")
+    parser.add_argument(
+        "term", metavar="ID|ADDRESS", type=_term, help="of a message, of its sender or recipient, or of a client"
+    )
     add_options(parser)
     parser.add_argument(
         "-n",
@@ -39,11 +41,19 @@ def run(options: argparse.Namespace) -> int:
     return read_log(options, lambda source, period: _show(options, source, period))
 
 
+def _term(text: str) -> str:
+    """Return what to look for, without angle brackets, for argparse: nothing would stand for all that has no sender."""
+    term = text.strip("<> ")
+    if not term:
+        raise argparse.ArgumentTypeError("an id, or the address of a sender, a recipient or a client expected")
+    return term
+
+
 def _show(options: argparse.Namespace, source: Source, period: Period) -> int:
     # Imported only here: every action's module is imported to read a command line, also that of a server.
     from mailrecv.report.progress import Progress
 
-    term = options.term.strip("<>")
+    term = options.term
     with Progress(sys.stderr) as source.on_progress:
         traces = source.traces(term, period, options.number)
     if not traces:

@@ -89,6 +89,8 @@ def test_since(since: list[str], log: str, capsys: pytest.CaptureFixture[str]) -
         (["report", "--json", "--html", "x"], "not allowed with argument"),
         (["report", "--prometheus", "x", "--since", "today"], "--since and --until do not go with it"),
         (["trace"], "required: ID|ADDRESS"),
+        (["trace", "<>"], "an id, or the address of a sender, a recipient or a client expected"),
+        (["trace", ""], "an id, or the address of a sender, a recipient or a client expected"),
         (["trace", "x", "-n", "-1"], "a number from 1 to 10000 expected"),
     ],
 )
