@@ -88,7 +88,10 @@ def _show_metrics(path: str, source: Source, period: Period) -> int:
             with open(path, encoding="utf-8") as file:
                 metrics.go_on_from(file.read())
         except (OSError, ValueError) as error:
-            print(f"mailrecv: {path}: {error}; remove the file to count anew", file=sys.stderr)
+            told = "this was not written by --prometheus; name another file, or remove this one to count anew"
+            if isinstance(error, OSError):
+                told = f"cannot be read: {error.strerror}"
+            print(f"mailrecv: {path}: {told}", file=sys.stderr)
             return os.EX_CANTCREAT
     with Progress(sys.stderr) as source.on_progress:
         for event in source.events(period, metrics.position):

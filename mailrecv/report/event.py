@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
@@ -91,6 +92,14 @@ class LogError(Exception):
     def __init__(self, text: str, status: int) -> None:
         super().__init__(text)
         self.status = status
+
+
+class OtherLog(LogError):
+    """A reading is to go on where an earlier one was, but that was of another log.  name: of the one to read now."""
+
+    def __init__(self, name: str) -> None:
+        text = f"--prometheus has read another log so far, not {name}; remove its file to count anew"
+        super().__init__(text, os.EX_CANTCREAT)
 
 
 def printable(text: str) -> str:

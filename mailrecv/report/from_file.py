@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from mailrecv.report.counts import COUNTED, ID_IN_REPLY
-from mailrecv.report.event import Event, unwatched
+from mailrecv.report.event import Event, OtherLog, unwatched
 from mailrecv.report.lines import in_order, read_lines
 from mailrecv.report.period import Period
 from mailrecv.report.templates import Unreadable, read_message
@@ -36,7 +36,10 @@ class FileSource:
 
         after: the `position` of an earlier reading; as files move when they are rotated, it is a time.
         """
-        known = _parsed(after) if after else (0.0, 0)
+        try:
+            known = _parsed(after) if after else (0.0, 0)
+        except ValueError as error:
+            raise OtherLog(self.name) from error
         self._last = (0.0, 0)
         for _, event, _ in self._attributed():
             seconds, number = self._last

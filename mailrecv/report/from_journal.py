@@ -15,7 +15,7 @@ from systemd import journal
 
 from mailrecv.journal.catalogue import CATALOGUE
 from mailrecv.report.counts import COUNTED
-from mailrecv.report.event import SOUGHT, Event, LogError, printable, unwatched, well_formed
+from mailrecv.report.event import SOUGHT, Event, LogError, OtherLog, printable, unwatched, well_formed
 from mailrecv.report.period import Period
 
 IDENTIFIER = "SYSLOG_IDENTIFIER=mailrecv"
@@ -56,7 +56,10 @@ class JournalSource:
             reader.seek_tail()
             last = reader.get_previous()
             end = min(_time(last), period.until) if last else 0.0
-            _seek(reader, period, after)
+            try:
+                _seek(reader, period, after)
+            except ValueError as error:
+                raise OtherLog(self.name) from error
             begin = 0.0
             for number, entry in enumerate(iter(reader.get_next, {})):
                 now = _time(entry)

@@ -164,13 +164,33 @@ def test_prometheus(log: str, story: Recorder, tmp_path: Path, capsys: pytest.Ca
     assert capsys.readouterr().err == ""
 
 
-def test_prometheus_into_another_file(log: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("content", [b"precious\n", b"\xff", b"mailrecv_messages_total 1.2.3\n"])
+def test_prometheus_into_another_file(
+    content: bytes, log: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A file of something else is not overwritten."""
     other = tmp_path / "other"
-    other.write_text("precious\n")
+    other.write_bytes(content)
     assert cli.run(["report", "-l", log, "--prometheus", str(other)]) == os.EX_CANTCREAT
-    assert "this was not written by --prometheus; remove the file to count anew" in capsys.readouterr().err
-    assert other.read_text() == "precious\n"
+    told = "this was not written by --prometheus; name another file, or remove this one to count anew"
+    assert capsys.readouterr().err == f"mailrecv: {other}: {told}\n"
+    assert other.read_bytes() == content
+
+
+def test_prometheus_into_a_folder(log: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be a file of metrics is told, and nobody is told to remove it."""
+    assert cli.run(["report", "-l", log, "--prometheus", str(tmp_path)]) == os.EX_CANTCREAT
+    assert capsys.readouterr().err == f"mailrecv: {tmp_path}: cannot be read: Is a directory\n"
+
+
+def test_prometheus_after_another_log(log: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """When the log has moved from the journal to a file, metrics cannot go on: that is told, and they stay."""
+    metrics = tmp_path / "mailrecv.prom"
+    metrics.write_text("mailrecv_messages_total 3\n# The log has been read up to s=5d1f;i=2a;b=0;m=1;t=2;x=3\n")
+    assert cli.run(["report", "-l", log, "--prometheus", str(metrics)]) == os.EX_CANTCREAT
+    told = f"--prometheus has read another log so far, not {log}; remove its file to count anew"
+    assert capsys.readouterr().err == f"mailrecv: {told}\n"
+    assert metrics.read_text().startswith("mailrecv_messages_total 3\n")
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

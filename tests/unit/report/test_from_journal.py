@@ -9,7 +9,7 @@ import pytest
 
 from mailrecv.journal import catalogue
 from mailrecv.report import from_journal
-from mailrecv.report.event import LogError
+from mailrecv.report.event import LogError, OtherLog
 from mailrecv.report.from_journal import JournalSource
 from mailrecv.report.period import Period
 from tests.support.journals import Recorder, Session
@@ -129,3 +129,10 @@ def test_a_client_without_a_session(recorder: Recorder, as_journal: Opener) -> N
     session.close()
     names = [[event.name for event in trace] for trace in as_journal(recorder).traces("192.0.2.7", ALWAYS, 5)]
     assert names == [["limit_exceeded"], ["connection", "disconnection"]]
+
+
+def test_the_position_in_another_log(recorder: Recorder, as_journal: Opener) -> None:
+    """A reading that was of a log file cannot go on in the journal."""
+    Session(recorder).close()
+    with pytest.raises(OtherLog, match="--prometheus has read another log so far"):
+        list(as_journal(recorder).events(ALWAYS, "1795435200+1"))
