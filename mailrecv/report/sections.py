@@ -57,7 +57,9 @@ def sections(counts: Counts, top: int) -> list[Section]:
 
 def buckets(counts: Counts) -> tuple[str, list[tuple[float, Tally]]]:
     """Return `hour`, `day` or `month`, and the counts of each by the time of its beginning, those without any too."""
-    first, last = min(counts.hours, default=0), max(counts.hours, default=0)
+    if not counts.hours:
+        return "hour", []
+    first, last = min(counts.hours), max(counts.hours)
     unit = "hour" if last - first < MAX_HOURS * 3600 else "day" if last - first < MAX_DAYS * 86400 else "month"
     merged: dict[str, tuple[float, Tally]] = {}
     for hour in range(first, last + 1, 3600):  # a gap is shown as one
@@ -78,9 +80,11 @@ def notes(source: Source) -> list[str]:
     """Return what to know about what was not counted."""
     told = []
     if source.unread:
-        told.append(f"Not counted: {source.unread:,} entries that mailrecv does not write.")
+        entries = "entry" if source.unread == 1 else "entries"
+        told.append(f"Not counted: {source.unread:,} {entries} that mailrecv does not write.")
     if source.ambiguous:
-        told.append(f"Not counted: {source.ambiguous:,} lines that could be read in more than one way.")
+        lines = "line" if source.ambiguous == 1 else "lines"
+        told.append(f"Not counted: {source.ambiguous:,} {lines} that could be read in more than one way.")
     return told
 
 

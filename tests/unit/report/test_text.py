@@ -110,7 +110,16 @@ def test_others(story: Recorder, as_file: Opener) -> None:
 
 def test_nothing_recorded(recorder: Recorder, as_file: Opener) -> None:
     """A report about nothing says so."""
-    assert report(as_file(recorder)).startswith("Nothing was recorded in ")
+    source = as_file(recorder)
+    assert report(source) == f"Nothing was recorded in {source.name} in this time.\n"
+
+
+def test_nobody_was_there(recorder: Recorder, as_file: Opener) -> None:
+    """A report about a fault alone has no times at which clients came."""
+    recorder.record(catalogue.CONFIG_FAULT, text="/etc/mailrecv.conf:1:1: unknown directive domian")
+    text = report(as_file(recorder))
+    assert "Needs attention" in text
+    assert "By hour" not in text
 
 
 def test_what_was_not_counted(story: Recorder, as_file: Opener) -> None:
@@ -118,8 +127,8 @@ def test_what_was_not_counted(story: Recorder, as_file: Opener) -> None:
     story.lines.append("nonsense\n")
     Session(story).message("c1", "x> to=<y", "me@mydomain.com")
     text = report(as_file(story))
-    assert "Not counted: 1 entries that mailrecv does not write." in text
-    assert "Not counted: 1 lines that could be read in more than one way." in text
+    assert "Not counted: 1 entry that mailrecv does not write." in text
+    assert "Not counted: 1 line that could be read in more than one way." in text
 
 
 @pytest.mark.parametrize(
