@@ -46,7 +46,7 @@ def sections(records: Mapping[str, Record]) -> dict[str, str]:
         "runs": Table(["run", "outcome", "took", "ended"], runs).markdown(),
         "machine": Table(["", ""], machine).markdown(),
         "totals": Table(["", "", "by"], totals).markdown(),
-        **{name: "\n".join(f"- {line}" for line in records[name]["told"]) for name in RUNS},
+        **{name: "\n".join(f"- {line}" for line in records[name]["told"]) for name in RUNS if records[name]["told"]},
     }
 
 

@@ -86,7 +86,7 @@ def fuzz_all(seconds: int, kept_in: Path | None = None) -> int:
         record(
             kept_in,
             list(map(str, runs)),
-            {"inputs run": f"{executions:,}", "findings": str(findings), **coverage},
+            {"inputs made by fuzzing": f"{executions:,}", "findings among them": str(findings), **coverage},
             seconds=time.monotonic() - began,
             outcome=f"{findings} findings",
             good=good,
