@@ -34,6 +34,8 @@ class Reply(Value):
 
     def lines(self) -> list[str]:
         """Return the reply as it goes over the wire, a line each, without CRLF; none is over MAX_REPLY_OCTETS."""
+        if "\n" not in self.text and len(self.text) <= _MAX_TEXT:  # as nearly all are
+            return [f"{self.code} {self.text}"]
         texts = [
             text[start : start + _MAX_TEXT]
             for text in self.text.split("\n")
@@ -43,7 +45,7 @@ class Reply(Value):
 
     def octets(self) -> bytes:
         """Return the reply for the wire; SMTP replies are ASCII, so any other character goes out as `?`."""
-        return "".join(line + "\r\n" for line in self.lines()).encode("ascii", "replace")
+        return ("\r\n".join(self.lines()) + "\r\n").encode("ascii", "replace")
 
     def __str__(self) -> str:
         return " / ".join(self.lines())

@@ -19,6 +19,7 @@ from enum import Enum
 class State(Enum):
     """Where a session stands."""
 
+    __hash__ = object.__hash__  # Enum's own is written in Python, and the table is asked at every command
     CONNECT = "CONNECT"  # not greeted yet
     START = "START"  # greeted, no HELO yet
     IDLE = "IDLE"  # no transaction
@@ -31,6 +32,7 @@ class State(Enum):
 class Verb(Enum):
     """The commands of RFC 821 §4.1.1, EHLO, and two that are not typed: OPEN (the connection) and END (`.`)."""
 
+    __hash__ = object.__hash__  # as above
     OPEN = "OPEN"
     HELO = "HELO"
     EHLO = "EHLO"
