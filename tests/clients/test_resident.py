@@ -474,3 +474,20 @@ def test_no_sign_of_life_without_workers(start: Starter, manager: Manager) -> No
     assert "WATCHDOG=1" not in manager.heard(1)
     os.kill(list(tree(process.pid))[1], signal.SIGCONT)
     manager.heard(10, until="WATCHDOG=1")
+
+
+@pytest.mark.parametrize("name", ["{folder}/nobody", "@mailrecv-nobody", "no path"])
+def test_nobody_to_be_told(start: Starter, name: str) -> None:
+    """Where systemd should be and is not, clients are served all the same, and a reload works."""
+    site = start.site()
+    environment = {**ENVIRONMENT, "NOTIFY_SOCKET": name.format(folder=site.folder)}
+    command = [*PROGRAM, "listen", "-c", str(site.config), "127.0.0.1:0"]
+    process = start.process(command, site, environment=environment)
+    site.wait_for_log("listening on 127.0.0.1 port ")
+    port = int(site.log.partition("listening on 127.0.0.1 port ")[2].split()[0])
+    server = Server(site, port, process)
+    change(site, NEW_LINE)
+    process.send_signal(signal.SIGHUP)
+    wait_until(lambda: recipient(server, "new") == "250 OK", "the new configuration")
+    process.terminate()
+    assert process.wait() == 0
