@@ -42,17 +42,27 @@ def with_options(config: Config, debug: str | None, logfile: str | None) -> Conf
     return config
 
 
-def compile_for_others(config: Config, greeting: bytes | None) -> None:
-    """Compile a configuration that had to be read, if that is possible: the next session starts sooner.
+def may_be_compiled(config: Config) -> bool:
+    """Say whether a configuration that was read a moment ago may be compiled, now or later.
 
-    config: as `read` returned it.  greeting: what clients may be told at once, or None.
+    Not when the file might have changed once more since, with the times that it had then: later nobody could tell.
     """
-    if config.directives:  # a compiled one has none
-        from mailrecv.config import compiler
+    if not config.directives or not config.identity:  # it was compiled already; it was no file
+        return False
+    from mailrecv.config import compiler
 
-        with suppress(OSError):  # there may be no cache directory, or no right to write there
-            if config.identity and not compiler.unsettled_seconds(config.identity) and compiler.suffices(config.debug):
-                compiler.store(config, greeting)
+    return compiler.suffices(config.debug) and not compiler.unsettled_seconds(config.identity)
+
+
+def compile_for_others(config: Config, greeting: bytes | None) -> None:
+    """Compile a configuration that had to be read, if there is a place for it: the next session starts sooner.
+
+    config: as `read` returned it, when `may_be_compiled` said so.  greeting: what clients may be told at once, or None.
+    """
+    from mailrecv.config import compiler
+
+    with suppress(OSError):  # there may be no cache directory, or no right to write there
+        compiler.store(config, greeting)
 
 
 def log_faults(error: ConfigError, debug: str | None, logfile: str | None) -> None:

@@ -45,6 +45,7 @@ def serve(
         configuration.log_faults(error, debug, logfile)
         turn_away(given)
         return os.EX_CONFIG
+    compiles = configuration.may_be_compiled(as_read)
     config = configuration.with_options(as_read, debug, logfile)
     journal = open_journal(config.logfile, config.debug, loghex=config.loghex)
     record_config(journal, config)
@@ -63,5 +64,6 @@ def serve(
     if given is None:
         return 0 if service.serve_standard_streams(began) else 1
     quit_came = service.serve_connection(given, began, head_start.sent)
-    configuration.compile_for_others(as_read, early_greeting(as_read))
+    if compiles:  # now that nobody is waiting
+        configuration.compile_for_others(as_read, early_greeting(as_read))
     return 0 if quit_came else 1

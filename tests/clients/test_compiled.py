@@ -75,6 +75,17 @@ def test_the_first_session_compiles_for_the_others(cached: Cached) -> None:
     assert made.stat() == before
 
 
+def test_a_file_that_was_read_too_soon_after_a_change(start: Starter) -> None:
+    """Within a tick of the clock the file may change twice: what was read then is never kept, even later."""
+    cached = Cached(start)
+    session = cached.session()
+    assert session.wire.reply() == GREETING
+    time.sleep(SETTLING_SECONDS + 0.1)
+    assert session.wire.ask("QUIT")[:3] == "221"
+    assert session.exit_status() == 0
+    assert cached.compiled is None
+
+
 def test_a_changed_file_holds_at_once(cached: Cached) -> None:
     """The first session after a change goes by the new file, and greets nobody that it turns away."""
     cached.replace("debug srw+F\n", "debug srw+F\nallow remotehost ^192\\.0\\.2\\.\n")
