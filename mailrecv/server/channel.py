@@ -21,6 +21,7 @@ PIPE_BUF_OCTETS = 4096  # Linux: what a pipe that is ready takes without blockin
 _LONGEST_WAIT_SECONDS = 1_000_000  # poll(2) takes no more than 24 days, the configuration does
 _LINGER_SECONDS = 1.0
 _LINGER_OCTETS = 1 << 24
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopping(Exception):
@@ -38,8 +39,9 @@ class Stop:
 
         A second signal of the kind ends the process as ever.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _STOP_SIGNALS:
             signal.signal(number, self._on_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)  # which a head start has kept back
 
     def request(self) -> None:
         """Ask for it; more than once is as good as once."""

@@ -35,6 +35,7 @@ def take_head_start(config_path: str) -> HeadStart:
         if compiled is not None and (octets := compiled.summary["greeting"]):
             fd = _given_fd()
             if _is_client(fd, checks_name=compiled.summary["fcrdns_check"]):
+                _hold_signals()
                 sent = octets[: os.write(fd, octets)]
     except Exception:  # noqa: BLE001, S110 - the session will meet whatever it is, and knows how to tell it
         pass
@@ -65,6 +66,13 @@ def _is_client(fd: int, *, checks_name: bool) -> bool:
         return connection.type == _socket.SOCK_STREAM and (nameless or not checks_name)
     finally:
         connection.detach()
+
+
+def _hold_signals() -> None:
+    """Keep back the signals to stop until the session can answer them: whoever was greeted is told 421, not cut off."""
+    import _signal  # type: ignore[import-not-found]  # what `signal` is made of, for the same reason
+
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGTERM, _signal.SIGINT))
 
 
 def _is_loopback(address: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,16 @@ def test_a_file_that_was_read_too_soon_after_a_change(start: Starter) -> None:
     assert session.wire.ask("QUIT")[:3] == "221"
     assert session.exit_status() == 0
     assert cached.compiled is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_right_after_the_greeting(cached: Cached, number: int) -> None:
+    """Whoever has been greeted is told that the server goes down, however early it does."""
+    session = cached.session()
+    assert session.wire.reply() == GREETING  # when most of the program is still to be imported
+    session.process.send_signal(number)
+    assert session.wire.rest() == ["421 The server is going down, try again later"]
+    assert session.exit_status() == 1
 
 
 def test_a_changed_file_holds_at_once(cached: Cached) -> None:
