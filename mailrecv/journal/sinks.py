@@ -12,9 +12,9 @@ IDENTIFIER = "mailrecv"
 JOURNALD_SOCKET = "/run/systemd/journal/socket"
 SYSLOG_SOCKET = "/dev/log"
 _FILE_MODE = 0o644
-# Not to wait for the reader of a FIFO: a log must never hold up a session.
 _ROTATION_SECONDS = 0.5  # how long a log may be missing, or not ours yet, while it is rotated on a busy machine
 _ROTATION_STEP_SECONDS = 0.005
+# Not to wait for the reader of a FIFO: a log must never hold up a session.
 _FILE_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 
 
