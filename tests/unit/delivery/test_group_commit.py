@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -19,6 +20,7 @@ from mailrecv.delivery.durable import AppendedFile
 from mailrecv.delivery.group_commit import GROUP_OCTETS, Part
 from tests.clients.servers import wait_until
 
+T = TypeVar("T")
 THREADS = 8
 
 
@@ -72,7 +74,7 @@ def those_in_line(path: Path) -> int:
     return 0 if waiting is None else 1 + len(waiting)
 
 
-def queue_up(pool: ThreadPoolExecutor, path: Path, *calls: Callable[[], None]) -> list[Future[None]]:
+def queue_up(pool: ThreadPoolExecutor, path: Path, *calls: Callable[[], T]) -> list[Future[T]]:
     """Start calls that append to a locked file, one behind the other."""
     futures = []
     for call in calls:
@@ -197,10 +199,23 @@ def test_large_parts_go_alone(path: Path, syncs: list[bytes], pool: ThreadPoolEx
 
 
 def test_devices_are_shared_with_nobody(pool: ThreadPoolExecutor) -> None:
-    """What has no end to lock takes one part at a time."""
+    """What has no end to lock takes one part at a time, and each thread writes its own."""
     path = Path("/dev/null")
-    for future in [pool.submit(append, path, line(b"x")) for _ in range(THREADS)]:
-        future.result()
+    all_wait = threading.Event()
+
+    def deliver() -> bool:
+        writers = []
+
+        def write(file: AppendedFile) -> None:
+            all_wait.wait(5)
+            writers.append(threading.get_ident())
+
+        append(path, write)
+        return writers == [threading.get_ident()]
+
+    futures = queue_up(pool, path, *[deliver] * 3)
+    all_wait.set()
+    assert [future.result() for future in futures] == [True] * 3
 
 
 def test_a_missing_folder_fails_for_each(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
