@@ -9,6 +9,7 @@ import socket
 import sys
 
 from mailrecv.cli.action import Actions, Parents
+from mailrecv.server.activation import open_closed_streams
 from mailrecv.server.start import serve
 
 DEFAULT_ADDRESS = "127.0.0.1"
@@ -24,6 +25,7 @@ def add(actions: Actions, parents: Parents) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Listen at `options.address`, serve until a stop is asked for, and return the exit status."""
+    open_closed_streams()
     try:
         listener = _listener(*options.address)
     except OSError as error:

@@ -19,12 +19,19 @@ class ActivationError(Exception):
     """What the program was started with is nothing it can serve."""
 
 
+def open_closed_streams() -> None:
+    """Open each standard stream that is closed to nowhere, or the next file that is opened would take its place."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) in _STANDARD_STREAMS:
+        pass
+    os.close(fd)
+
+
 def take_socket() -> socket.socket | None:
     """Return the socket that this process was started with, or None when there is none.
 
     It is a connected stream socket or a listening one. Raises ActivationError for anything else.
     """
-    _open_closed_streams()
+    open_closed_streams()
     given = _take_from_systemd() or _take_from_standard_input()
     if given is not None and given.type != socket.SOCK_STREAM:
         raise ActivationError(f"a stream socket is needed (ListenStream=), this one is {given.type.name}")
@@ -40,13 +47,6 @@ def peer_address(connection: socket.socket) -> str | None:
     """Return the client's address, or None for a peer on this machine without one (AF_UNIX). Raises OSError."""
     peer = connection.getpeername()
     return str(peer[0]) if connection.family in (socket.AF_INET, socket.AF_INET6) else None
-
-
-def _open_closed_streams() -> None:
-    """Open each standard stream that is closed to nowhere, or the next file that is opened would take its place."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) in _STANDARD_STREAMS:
-        pass
-    os.close(fd)
 
 
 def _take_from_systemd() -> socket.socket | None:

@@ -142,6 +142,17 @@ def test_without_its_supervisor(start: Starter) -> None:
         pass
 
 
+def test_closed_standard_streams(start: Starter) -> None:
+    """Where the standard streams are closed nothing takes their place, so what is printed gets to nobody."""
+    site, port = start.site(), free_port()
+    script = 'exec "$@" 0<&- 1>&- 2>&-'
+    command = ["bash", "-c", script, "bash", *PROGRAM, "listen", "-c", str(site.config), str(port)]
+    server = Server(site, port, start.process(command, site))
+    site.wait_for_log("listening on")
+    for process in (server.process.pid, *workers(server)):
+        assert [str(Path(f"/proc/{process}/fd/{fd}").readlink()) for fd in range(3)] == [os.devnull] * 3
+
+
 # Limits
 
 
