@@ -298,5 +298,12 @@ WORKER_MISSING = Entry(
     "ERROR: a worker cannot be started now: {reason}",
     ("reason",),
 )
+CLIENTS_WAIT = Entry(
+    "clients_wait",
+    LOG_ERR,
+    "d4a69c84c0cf40049e569ff7ded4ee7b",
+    "ERROR: no client can be taken in now: {reason}",
+    ("reason",),
+)
 
 CATALOGUE = {entry.name: entry for entry in list(globals().values()) if isinstance(entry, Entry)}

@@ -26,6 +26,7 @@ ADVICE = {  # for each of TROUBLES
     "worker_lost": "a process of the resident server ended with its sessions; the log says how",
     "worker_hangs": "a process of the resident server did not answer and was killed",
     "worker_missing": "the system had no process to give: is there a limit of tasks or memory?",
+    "clients_wait": "the resident server had no descriptor or memory for clients: raise LimitNOFILE= in its unit",
 }
 
 

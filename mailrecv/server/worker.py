@@ -6,6 +6,7 @@ It lives until it is told to go, or until its supervisor is gone; then it finish
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import select
@@ -36,6 +37,8 @@ STOP = b"S"  # the same, and tell clients that you wait for to come again
 
 NO_THREAD = Reply(421, "Too busy, try again later")
 _AFTER_FAILED_ACCEPT_SECONDS = 0.05
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # all else is about the client (accept(2))
+_BETWEEN_COMPLAINTS_SECONDS = 60.0  # a shortage lasts, and is met with each try
 
 
 class Shared(Value):
@@ -66,6 +69,7 @@ class Worker:
         self._taken: queue.SimpleQueue[tuple[socket.socket, int]] = queue.SimpleQueue()  # connections, and their rows
         self._threads = 0  # as many as there ever were sessions at once: a new one costs a fifth of a session's work
         self._accepts = True
+        self._complain_again_at = 0.0
         self._is_followed = True  # by another worker: one that serves the clients who wait to be accepted
         self._session_ended = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
@@ -121,7 +125,9 @@ class Worker:
             connection, address = self._shared.listener.accept()
         except BlockingIOError:  # another worker was faster
             return
-        except OSError:  # the client has given up in the meantime; or no descriptor is free just now
+        except OSError as error:  # the client has given up in the meantime; or no descriptor is free just now
+            if error.errno in _SHORTAGES:
+                self._complain(error)
             time.sleep(_AFTER_FAILED_ACCEPT_SECONDS)
             return
         host = None if connection.family == socket.AF_UNIX else str(address[0])
@@ -142,6 +148,12 @@ class Worker:
                 return
             self._threads += 1
         self._taken.put((connection, row))
+
+    def _complain(self, error: OSError) -> None:
+        """Tell that clients wait for what the system has none of, now and then as long as that lasts."""
+        if time.monotonic() >= self._complain_again_at:
+            self._complain_again_at = time.monotonic() + _BETWEEN_COMPLAINTS_SECONDS
+            self._shared.journal.record(catalogue.CLIENTS_WAIT, reason=error.strerror)
 
     def _serve(self) -> None:
         """Serve one client after the other: what a thread does."""

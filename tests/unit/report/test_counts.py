@@ -110,8 +110,10 @@ def test_the_troubles_of_a_resident_server(recorder: Recorder, opened: Opener) -
     recorder.record(catalogue.WORKER_LOST, worker=7, end="was ended by signal 9", connections=3)
     recorder.record(catalogue.WORKER_HANGS, worker=8, seconds=20.0)
     recorder.record(catalogue.WORKER_MISSING, reason="Resource temporarily unavailable")
+    recorder.record(catalogue.CLIENTS_WAIT, reason="Too many open files")
     counts = counted(recorder, opened)
-    assert sorted(counts.troubles) == ["config_refused", "worker_hangs", "worker_lost", "worker_missing"]
+    troubles = ["clients_wait", "config_refused", "worker_hangs", "worker_lost", "worker_missing"]
+    assert sorted(counts.troubles) == troubles
 
 
 def test_nothing_that_needs_a_person_is_left_out() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import threading
 from collections.abc import Generator
@@ -101,6 +103,34 @@ def test_clients_that_are_gone_at_once(serving: Serving) -> None:
     with serving.connect() as client:
         assert client.recv(100).startswith(b"220 ")
     wait_until(lambda: serving.register.connections == 0, "the rows to be free")
+
+
+def test_no_descriptor_for_clients(tmp_path: Path) -> None:
+    """While clients cannot be taken in they wait; the log tells why, and not with each try."""
+    log = tmp_path / "log"
+    serving = Serving(log, own_listener=False)
+    shortage = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    with mock.patch.object(socket.socket, "accept", side_effect=shortage) as accept:
+        client = serving.connect()
+        wait_until(lambda: accept.call_count > 3, "some tries")
+    with client:
+        assert client.recv(100).startswith(b"220 ")
+    serving.end()
+    assert log.read_text().count("ERROR: no client can be taken in now: Too many open files\n") == 1
+
+
+def test_a_client_that_gave_up_is_no_shortage(tmp_path: Path) -> None:
+    """What a client does by itself is no reason to call for a person."""
+    log = tmp_path / "log"
+    serving = Serving(log, own_listener=False)
+    gone = OSError(errno.ECONNABORTED, os.strerror(errno.ECONNABORTED))
+    with mock.patch.object(socket.socket, "accept", side_effect=gone) as accept:
+        client = serving.connect()
+        wait_until(lambda: accept.call_count > 1, "some tries")
+    with client:
+        assert client.recv(100).startswith(b"220 ")
+    serving.end()
+    assert "taken in" not in log.read_text()
 
 
 def test_a_retired_worker(serving: Serving) -> None:
