@@ -34,6 +34,7 @@ class Section(Value):
     """A table with bars.
 
     headings: of the columns; the first column is text, the others are numbers unless `text` has their index.
+    whole: the columns of text that are of no use when they are shortened.
     bars: the value that is drawn beside each row.  marks: the part of it that is drawn as trouble.
     legend: what bars and marks are.  note: what to know about it.
     kind: TIMELINE when the rows are a sequence of times, TROUBLES when a person is needed.
@@ -46,6 +47,7 @@ class Section(Value):
     marks: list[float]
     legend: tuple[str, ...]
     text: tuple[int, ...] = (0,)
+    whole: tuple[int, ...] = ()
     note: str = ""
     kind: str = ""
 
@@ -181,6 +183,7 @@ def _tables(counts: Counts, top: int) -> Iterator[Section]:
         [0.0] * len(slowest),
         (),
         text=(0, 1, 4, 5),
+        whole=(0,),  # the id is what `mailrecv trace` is asked for
     )
 
 

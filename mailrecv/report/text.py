@@ -50,7 +50,8 @@ def _table(section: Section, width: int, *, unicode: bool) -> Iterator[str]:
     most = max(section.bars, default=0.0)
     free = width - sum(widths) - len(_GAP) * len(widths)
     wanted = MIN_BAR_CELLS if most else 0
-    for column in sorted(section.text, key=lambda column: -widths[column]):  # the widest text gives way first
+    yielding = [column for column in section.text if column not in section.whole]
+    for column in sorted(yielding, key=lambda column: -widths[column]):  # the widest text gives way first
         if free < wanted:
             given = min(wanted - free, max(0, widths[column] - MIN_TEXT_CELLS))
             widths[column] -= given

@@ -82,6 +82,15 @@ def test_no_line_is_wider_than_the_terminal(width: int, story: Recorder, as_file
     assert not any(line.endswith(" ") for line in lines)
 
 
+def test_an_id_is_never_shortened(recorder: Recorder, as_file: Opener) -> None:
+    """However narrow the terminal, the ids of the slowest deliveries are there to be copied, for `trace`."""
+    session = Session(recorder)
+    session.message("660f202bb02027bc37657", "me@example.org", "a-recipient-with-a-long-name@mydomain.com")
+    lines = report(as_file(recorder), width=80).splitlines()
+    assert [line for line in lines if line.startswith("660f202bb02027bc37657  ")]
+    assert max(len(line) for line in lines[1:]) <= 80
+
+
 def test_ascii(story: Recorder, as_file: Opener) -> None:
     """Where the terminal has nothing but ASCII, nothing else is drawn."""
     text = report(as_file(story), unicode=False)
