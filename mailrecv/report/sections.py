@@ -133,6 +133,7 @@ def _troubles(counts: Counts) -> Section:
         [0.0] * len(troubles),
         (),
         text=(0, 2, 3),
+        whole=(0, 2, 3),
         kind=TROUBLES,
     )
 

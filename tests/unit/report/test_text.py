@@ -110,6 +110,13 @@ def test_the_parts_of_a_report(story: Recorder, as_file: Opener) -> None:
     ]
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_advice_is_never_shortened(width: int, recorder: Recorder, as_file: Opener) -> None:
+    """What to do about what needs a person is told to the end, also where the line is wider than the terminal."""
+    recorder.record(catalogue.CONFIG_FAULT, text="/etc/mailrecv.conf:1:1: unknown directive domian")
+    assert re.search(r"config_fault +1 .*: run `mailrecv check`\n", report(as_file(recorder), width=width))
+
+
 def test_others(story: Recorder, as_file: Opener) -> None:
     """What a table has no row for is summed up in one, so that the columns add up."""
     text = report(as_file(story), top=1)
