@@ -54,6 +54,10 @@ def mend(service: Service, method: str, target: str) -> str:
         return f"make the directory for this user: install -d -o {service.user} -m 750 {directory}"
     if method == "log" and not os.path.exists(path):
         return f"make the file for this user: install -o {service.user} -m 640 /dev/null {path}"
+    if os.path.isdir(path) and method != "maildir":
+        return f"name a file, such as {os.path.join(path, 'mbox' if method == 'append' else 'log')}"
+    if os.path.exists(path) and not os.path.isdir(path) and method == "maildir":
+        return "name a directory, or one that is not there yet; for a file, write append instead of maildir"
     return f"name a place that this user may write to; what keeps it from this one shows: namei -l {path}"
 
 

@@ -70,6 +70,10 @@ def test_what_mends_it(folder: Path) -> None:
     assert "install" not in mend(myself(), "append", f"{folder}/mbox")
     assert mend(myself(), "append", f"{folder}/mbox").endswith(f"namei -l {folder}/mbox")
     assert "program" in mend(myself(), "pipe", "x")
+    assert mend(myself(), "append", str(folder)) == f"name a file, such as {folder}/mbox"
+    assert mend(myself(), "log", str(folder)) == f"name a file, such as {folder}/log"
+    (folder / "file").touch()
+    assert "write append instead of maildir" in mend(myself(), "maildir", f"{folder}/file")
 
 
 @pytest.mark.needs_root
