@@ -86,6 +86,16 @@ def plain_address(address: str) -> str:
     return tail if address.lower().startswith(_MAPPED) and "." in tail else address
 
 
+def usual_address(text: str) -> str:
+    """Return an address that a person wrote in the form that the system gives it. Raises ValueError when it is none."""
+    plain = plain_address(text)
+    family = socket.AF_INET6 if ":" in plain else socket.AF_INET
+    try:
+        return socket.inet_ntop(family, socket.inet_pton(family, plain))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{text} is no IP address, such as 192.0.2.7 or 2001:db8::7") from error
+
+
 def full_address(address: str) -> str:
     """Return an IPv6 address with all its digits, any other unchanged."""
     if ":" not in address:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import sys
 import time
 
 from mailrecv.cli.action import Actions, Parents, print_anything, say
-from mailrecv.client import Client, Lookup, is_host_name, look_up, plain_address
+from mailrecv.client import Client, Lookup, is_host_name, look_up, usual_address
 from mailrecv.config.faults import ConfigError
 from mailrecv.config.reader import read_config_and_lines
 from mailrecv.server.domain import host_name
@@ -79,13 +78,10 @@ def _has_colours() -> bool:
 
 
 def _address(text: str) -> str:
-    """Return an address in the form that the system gives it."""
-    plain = plain_address(text)
-    family = socket.AF_INET6 if ":" in plain else socket.AF_INET
     try:
-        return socket.inet_ntop(family, socket.inet_pton(family, plain))
-    except (OSError, ValueError):
-        raise argparse.ArgumentTypeError(f"{text} is no IP address, such as 192.0.2.7 or 2001:db8::7") from None
+        return usual_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _name(text: str) -> str:

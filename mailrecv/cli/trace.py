@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mailrecv.cli.action import Actions, Parents, say_text
 from mailrecv.cli.logs import add_options, number, read_log
+from mailrecv.client import usual_address
 
 if TYPE_CHECKING:
     from mailrecv.report.event import Source
@@ -42,11 +43,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _term(text: str) -> str:
-    """Return what to look for, without angle brackets, for argparse: nothing would stand for all that has no sender."""
-    term = text.strip("<> ")
-    if not term:
+    """Return what to look for, for argparse: without angle brackets, and the address of a client as the log has it."""
+    term = text.strip("<> ").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if not term:  # would stand for all that has no sender
         raise argparse.ArgumentTypeError("an id, or the address of a sender, a recipient or a client expected")
-    return term
+    try:
+        return usual_address(term)
+    except ValueError:
+        return term
 
 
 def _show(options: argparse.Namespace, source: Source, period: Period) -> int:

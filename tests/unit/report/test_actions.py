@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from mailrecv import cli
+from mailrecv.cli import logs
 from mailrecv.cli.files import replace_file
 from mailrecv.report import from_journal, progress
 from tests.support.journals import Recorder, Session
+from tests.unit.report.conftest import Opener
 
 MAILRECV = [sys.executable, "-m", "mailrecv"]
 
@@ -107,6 +109,24 @@ def test_trace(log: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["trace", "-l", log, "-n", "1", "status@mydomain.com", "--json"]) == 0
     [trace] = json.loads(capsys.readouterr().out)
     assert trace["id"] == "a2"
+
+
+@pytest.mark.parametrize("written", ["2001:db8::7", "2001:0DB8:0:0::7"])
+def test_the_address_of_a_client_in_any_form(written: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An IPv6 address may be written in other forms than the one that the log has."""
+    recorder = Recorder()
+    Session(recorder, "2001:db8::7").close()
+    assert cli.run(["trace", "-l", str(recorder.file(tmp_path / "log")), written]) == 0
+    assert "mail.example.org [2001:db8::7]" in capsys.readouterr().out
+
+
+def test_octets_that_no_log_has(
+    story: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_journal: Opener
+) -> None:
+    """An address that is no text is not found, in a journal either."""
+    journal = as_journal(story)
+    monkeypatch.setattr(logs, "open_log", lambda names: journal)
+    assert cli.run(["trace", "-l", "syslog", "\udcff@mydomain.com"]) == 1
 
 
 def test_nothing_to_trace(log: str, capsys: pytest.CaptureFixture[str]) -> None:
