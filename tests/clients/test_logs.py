@@ -126,6 +126,7 @@ def test_fields_in_journald(start: Starter, tmp_path: Path) -> None:
     del delivered["MESSAGE"], delivered["SYSLOG_PID"]
     assert float(delivered.pop("MAILRECV_SECONDS")) < 10
     assert re.fullmatch(r"[0-9a-f]+", delivered.pop("MAILRECV_ID"))
+    assert {entry["MAILRECV_SESSION"] for entry in entries} == {delivered.pop("MAILRECV_SESSION")}
     assert re.fullmatch(r"append /.*/mbox", delivered.pop("MAILRECV_ROUTE"))
     assert delivered == {
         "PRIORITY": "6",

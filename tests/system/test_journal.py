@@ -36,6 +36,7 @@ def test_fields(server: MailHost) -> None:
     delivered = entries["delivered"]
     ours = {name: value for name, value in delivered.items() if re.match("MAILRECV_|SYSLOG_ID|MESSAGE_|PRIO", name)}
     assert float(ours.pop("MAILRECV_SECONDS")) < 10
+    assert ours.pop("MAILRECV_SESSION") == entries["connection"]["MAILRECV_SESSION"]
     assert ours == {
         "MAILRECV_CLIENT_ADDRESS": "127.0.0.1",
         "MAILRECV_CLIENT_NAME": "unknown",
