@@ -107,6 +107,7 @@ class MailDataReader:
         else:
             self._held = b""
             raw, rest = octets[: end.end(1)], octets[end.end() :]
+            plain = not self._decoder.UNUSUAL(raw)  # but for the end: for a small message the difference is large
         self.octets += len(raw)
         text = raw.replace(b"\r", b"") if plain else self._decoder.decode(raw)
         if self._at_start and text:
