@@ -95,9 +95,8 @@ def appending(path: str, deadline: float) -> Iterator[AppendedFile]:
     A device or FIFO is just written to: it has no end to lock or to cut back to. What a stranger may have put there is
     left alone, as `check_owner` has it.
     """
-    fd = _open_for_append(path, deadline)
+    fd, status = _open_for_append(path, deadline)
     try:
-        status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             yield AppendedFile(fd, 0, deadline, regular=False)
             return
@@ -216,8 +215,8 @@ def _make_directory(path: str) -> None:
     sync_directory(os.path.dirname(path))
 
 
-def _open_for_append(path: str, deadline: float) -> int:
-    """Return a descriptor of the file at `path`, locked if it is a regular file."""
+def _open_for_append(path: str, deadline: float) -> tuple[int, os.stat_result]:
+    """Return a descriptor of the file at `path`, locked if it is a regular file, and its status since then."""
     while True:
         end = check_owner(path)
         fd = os.open(end, _flags_for(end), _FILE_MODE)
@@ -225,10 +224,11 @@ def _open_for_append(path: str, deadline: float) -> int:
             status = os.fstat(fd)
             _check_place(end, status)  # once more: what was missing a moment ago, others may have made
             if not stat.S_ISREG(status.st_mode):
-                return fd
+                return fd, status
             _lock(fd, path, deadline)
-            if _is_still_at(path, fd):
-                return fd
+            status = os.fstat(fd)  # whoever had the lock has written
+            if _is_still_at(path, status):
+                return fd, status
         except BaseException:
             os.close(fd)
             raise
@@ -286,9 +286,9 @@ def _try_to_lock(fd: int) -> bool:
     return True
 
 
-def _is_still_at(path: str, fd: int) -> bool:
+def _is_still_at(path: str, status: os.stat_result) -> bool:
     try:
-        return os.path.samestat(os.stat(path), os.fstat(fd))
+        return os.path.samestat(os.stat(path), status)
     except FileNotFoundError:
         return False
 
