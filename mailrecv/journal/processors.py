@@ -34,11 +34,12 @@ class Select:
     """Drops the entries that the debug flags do not ask for."""
 
     def __init__(self, flags: str) -> None:
-        self._flags = flags
+        self._flags = {"", *flags}
+        self._all = "a" in flags
 
     def wants(self, entry: Entry) -> bool:
         """Say whether the flags ask for it."""
-        return not entry.flag or entry.flag in self._flags or "a" in self._flags
+        return entry.flag in self._flags or self._all
 
     def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
         if not self.wants(event["entry"]):
@@ -54,11 +55,14 @@ class MakeSafe:
 
     def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
         for name, value in event.items():
-            if isinstance(value, float):
+            if isinstance(value, str):
+                event[name] = shown(value, loghex=self._loghex)
+            elif isinstance(value, float):
                 event[name] = f"{value:.3f}"
+            elif isinstance(value, bytes):
+                event[name] = shown(value.decode("utf-8", "surrogateescape"), loghex=self._loghex)
             elif not isinstance(value, Entry):
-                text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
-                event[name] = shown(text, loghex=self._loghex)
+                event[name] = shown(str(value), loghex=self._loghex)
         return event
 
 
@@ -75,14 +79,18 @@ class Describe:
         self._brackets = brackets
 
     def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
-        facts = event if self._brackets else {name: _without_brackets(name, fact) for name, fact in event.items()}
+        facts = event if self._brackets else _WithoutBrackets(event)
         address = f"[{event['client_address']}] " if self._with_address and "client_address" in event else ""
         event["message"] = address + event["entry"].message.format_map(facts)
         return event
 
 
-def _without_brackets(name: str, fact: Any) -> Any:
-    return fact if name == "entry" or name in OWN_FACTS else without_brackets(fact)
+class _WithoutBrackets(dict[str, str]):
+    """Facts that lose their brackets when they are looked up: a message has few of those that an entry has."""
+
+    def __getitem__(self, name: str) -> str:
+        fact = super().__getitem__(name)
+        return fact if name in OWN_FACTS else without_brackets(fact)
 
 
 def render_for_journald(logger: Any, method: str, event: EventDict) -> tuple[tuple[str, ...], dict[str, Any]]:
