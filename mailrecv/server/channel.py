@@ -17,6 +17,7 @@ from contextlib import suppress
 from types import FrameType
 
 RECEIVE_OCTETS = 1 << 18
+_FIRST_RECEIVE_OCTETS = 1 << 14  # until that is filled once: memory for more is asked of the system for each command
 PIPE_BUF_OCTETS = 4096  # Linux: what a pipe that is ready takes without blocking
 _LONGEST_WAIT_SECONDS = 1_000_000  # poll(2) takes no more than 24 days, the configuration does
 _LINGER_SECONDS = 1.0
@@ -124,6 +125,7 @@ class SocketChannel(Channel):
     def __init__(self, connection: socket.socket, stop: Stop, sent: bytes = b"") -> None:
         super().__init__(connection.fileno(), connection.fileno(), stop, sent)
         self._connection = connection
+        self._receive_octets = _FIRST_RECEIVE_OCTETS
 
     def close(self) -> None:
         """Close the socket, so that its last octets arrive.
@@ -139,7 +141,10 @@ class SocketChannel(Channel):
                 octets += len(block)
 
     def _read(self) -> bytes:
-        return self._connection.recv(RECEIVE_OCTETS)
+        octets = self._connection.recv(self._receive_octets)
+        if len(octets) == self._receive_octets:
+            self._receive_octets = RECEIVE_OCTETS
+        return octets
 
     def _write(self, octets: bytes) -> int:
         return self._connection.send(octets, socket.MSG_DONTWAIT)
