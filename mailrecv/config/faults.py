@@ -29,8 +29,13 @@ class Fault(Value):
         """Return the fault with its line below it and a caret under the word."""
         if not self.line:
             return str(self)
-        start = max(0, self.column - 1 - _BEFORE)
-        shown = self.source[start : start + _SHOWN]
+        start = max(0, min(self.column - 1 - _BEFORE, len(self.source) - _SHOWN))
+        end = start + _SHOWN
+        shown = self.source[start:end]
+        if start:
+            shown = _CUT + shown[len(_CUT) :]
+        if end < len(self.source):
+            shown = shown[: -len(_CUT)] + _CUT
         indent = "".join("\t" if character == "\t" else " " for character in shown[: self.column - 1 - start])
         shown = "".join(character if character.isprintable() or character == "\t" else "?" for character in shown)
         return f"{self}\n    {shown}\n    {indent}^{'~' * min(self.width - 1, len(shown) - len(indent) - 1)}"
@@ -38,6 +43,7 @@ class Fault(Value):
 
 _SHOWN = 120  # characters of a line that are shown, and how many of them before the fault
 _BEFORE = 60
+_CUT = "..."  # stands where a line goes on
 
 
 class ConfigError(Exception):

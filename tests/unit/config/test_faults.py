@@ -62,10 +62,18 @@ def test_the_caret_of_a_missing_word_stands_behind_the_last(line: str) -> None:
 
 
 def test_a_long_line_is_cut_to_what_is_near_the_fault() -> None:
-    """Of a very long line only the part around the fault is shown, and the carets end with it."""
-    fault = the_fault("loghex " + "x" * 100_000)
-    shown = fault.with_source().split("\n")[1:]
-    assert shown == ["    loghex " + "x" * 113, "           ^" + "~" * 112]
+    """Of a very long line only the part around the fault is shown, with a sign where it goes on."""
+    shown = the_fault("loghex " + "x" * 100_000).with_source().split("\n")[1:]
+    assert shown == ["    loghex " + "x" * 110 + "...", "           ^" + "~" * 112]
+    words = "deliver rcpt_to " + "a" * 100 + "@my.com"
+    shown = the_fault(f"{words} place /srv/mail/" + "b" * 100).with_source().split("\n")[1:]
+    assert shown == [f"    ...{words[-56:]} place /srv/mail/{'b' * 41}...", f"    {' ' * 60}^~~~~"]
+
+
+def test_a_line_that_fits_is_shown_whole() -> None:
+    """A line is not cut as long as there is room for it, wherever the fault is."""
+    line = "deliver rcpt_to " + "a" * 80 + "@my.com place /srv"
+    assert the_fault(line).with_source().split("\n")[1] == f"    {line}"
 
 
 def test_nothing_unprintable_is_shown() -> None:
