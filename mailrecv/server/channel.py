@@ -94,8 +94,11 @@ class Channel(ABC):
                 raise ConnectionError(error.errno, error.strerror) from error
 
     @abstractmethod
-    def close(self) -> None:
-        """End the connection, after the client has had a chance to read the last reply."""
+    def close(self, *, at_once: bool = False) -> None:
+        """End the connection, after the client has had a chance to read the last reply.
+
+        at_once: the client has said that it is done, so that nothing more is to come that would have to be waited for.
+        """
 
     @abstractmethod
     def _read(self) -> bytes:
@@ -127,13 +130,13 @@ class SocketChannel(Channel):
         self._connection = connection
         self._receive_octets = _FIRST_RECEIVE_OCTETS
 
-    def close(self) -> None:
+    def close(self, *, at_once: bool = False) -> None:
         """Close the socket, so that its last octets arrive.
 
         A socket that is closed while octets from the client are still unread resets the connection, and a reset can
         overtake the reply. So this side is shut down first, and what the client still sends is read for a moment.
         """
-        deadline = time.monotonic() + _LINGER_SECONDS
+        deadline = time.monotonic() + (0 if at_once else _LINGER_SECONDS)
         octets = 0
         with self._connection, suppress(OSError, Stopping):
             self._connection.shutdown(socket.SHUT_WR)
@@ -153,7 +156,7 @@ class SocketChannel(Channel):
 class StreamChannel(Channel):
     """Standard input and output: a terminal, a pipe or a file."""
 
-    def close(self) -> None:
+    def close(self, *, at_once: bool = False) -> None:
         """Leave the streams as they are: they are not this program's."""
 
     def _read(self) -> bytes:

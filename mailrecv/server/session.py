@@ -98,7 +98,7 @@ class Session:
             self._drop_transaction()
             self._chronicle.ended(cause, self._machine.commands)
         finally:
-            self._channel.close()
+            self._channel.close(at_once=cause == "quit")
         return cause == "quit"
 
     def _serve(self) -> str:

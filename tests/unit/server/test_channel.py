@@ -193,6 +193,17 @@ def test_close_before_a_client_that_stays(pair: Pair) -> None:
     assert 0.5 < time.monotonic() - began < 2
 
 
+def test_close_at_once(pair: Pair) -> None:
+    """A client that is done is not waited for, and still gets the last reply, whatever else it has sent by then."""
+    pair.client.sendall(b"x" * 100_000)
+    pair.channel.send(b"221 ", soon(LATER))
+    began = time.monotonic()
+    pair.channel.close(at_once=True)
+    assert time.monotonic() - began < 0.5
+    assert pair.client.recv(100) == b"221 "
+    assert pair.client.recv(100) == b""
+
+
 def test_close_when_told_to_stop(pair: Pair) -> None:
     """A server that stops leaves it at once."""
     pair.stop.request()
