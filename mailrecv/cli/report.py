@@ -21,7 +21,13 @@ STANDARD_OUTPUT = "-"
 
 def add(actions: Actions, parents: Parents) -> None:
     """Add the action to the command line.  parents: the options for the configuration."""
-    parser = actions.add_parser("report", parents=parents, help="count mail, failures and refusals in the log")
+    parser = actions.add_parser(
+        "report",
+        parents=parents,
+        help="count mail, failures and refusals in the log",
+        description="Count what the log tells: mail for each recipient, client and hour, failures, refusals, slow "
+        "deliveries. Exit status: 0 for a report, 66 without a log, 77 for one that you may not read.",
+    )
     add_options(parser)
     parser.add_argument(
         "--top", metavar="N", type=number, default=DEFAULT_TOP, help=f"rows of each table, {DEFAULT_TOP} by default"

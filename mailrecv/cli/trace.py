@@ -20,7 +20,13 @@ NOTHING_FOUND = 1  # as grep(1) has it
 
 def add(actions: Actions, parents: Parents) -> None:
     """Add the action to the command line.  parents: the options for the configuration."""
-    parser = actions.add_parser("trace", parents=parents, help="show all that became of a message")
+    parser = actions.add_parser(
+        "trace",
+        parents=parents,
+        help="show all that became of a message",
+        description="Show everything that the log has about a message, or about the last ones of an address, in order. "
+        "Exit status: 0 if there is something, 1 if not, 66 without a log, 77 for one that you may not read.",
+    )
     parser.add_argument(
         "term", metavar="ID|ADDRESS", type=_term, help="of a message, of its sender or recipient, or of a client"
     )

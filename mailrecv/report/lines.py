@@ -37,8 +37,11 @@ class Line(Value):
 
 
 def in_order(paths: Sequence[str]) -> list[str]:
-    """Return files in the order of their first lines. Raises LogError."""
-    return sorted(paths, key=lambda path: next((line.time for line in read_lines([path]) if line), 0.0))
+    """Return files in the order of their first lines, without those that are missing if another is there: what has not
+    been rotated yet has no rotated file. Raises LogError.
+    """
+    there = [path for path in paths if os.path.exists(path)] or paths
+    return sorted(there, key=lambda path: next((line.time for line in read_lines([path]) if line), 0.0))
 
 
 def read_lines(paths: Sequence[str], on_progress: Callable[[float], None] | None = None) -> Iterator[Line | None]:

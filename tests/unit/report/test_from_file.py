@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mailrecv.journal import catalogue
 from mailrecv.report import lines
 from mailrecv.report.event import LogError
 from mailrecv.report.from_file import MAX_PROCESSES, FileSource
@@ -31,6 +32,16 @@ def test_files_are_read_in_the_order_of_time(tmp_path: Path) -> None:
         paths.append(str(path))
     events = FileSource(paths[::-1]).events(ALWAYS)
     assert [event.fact("client_address")[-1] for event in events if event.name == "connection"] == ["0", "1", "2"]
+
+
+def test_a_log_that_was_not_rotated_yet(tmp_path: Path) -> None:
+    """A rotated file that is missing is passed over, as long as there is any file."""
+    recorder = Recorder()
+    recorder.record(catalogue.LISTENING, address="127.0.0.1 port 25")
+    log = str(recorder.file(tmp_path / "log"))
+    assert [event.name for event in FileSource([f"{log}.1", log]).events(ALWAYS)] == ["listening"]
+    with pytest.raises(LogError, match="no such log file"):
+        list(FileSource([f"{log}.1", f"{log}.2"]).events(ALWAYS))
 
 
 @pytest.mark.parametrize(
