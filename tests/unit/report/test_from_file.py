@@ -37,9 +37,9 @@ def test_files_are_read_in_the_order_of_time(tmp_path: Path) -> None:
 def test_a_log_that_was_not_rotated_yet(tmp_path: Path) -> None:
     """A rotated file that is missing is passed over, as long as there is any file."""
     recorder = Recorder()
-    recorder.record(catalogue.LISTENING, address="127.0.0.1 port 25")
+    recorder.record(catalogue.CONFIG_REFUSED, path="/etc/mailrecv.conf")
     log = str(recorder.file(tmp_path / "log"))
-    assert [event.name for event in FileSource([f"{log}.1", log]).events(ALWAYS)] == ["listening"]
+    assert [event.name for event in FileSource([f"{log}.1", log]).events(ALWAYS)] == ["config_refused"]
     with pytest.raises(LogError, match="no such log file"):
         list(FileSource([f"{log}.1", f"{log}.2"]).events(ALWAYS))
 
