@@ -37,6 +37,7 @@ STOP = b"S"  # the same, and tell clients that you wait for to come again
 
 NO_THREAD = Reply(421, "Too busy, try again later")
 _AFTER_FAILED_ACCEPT_SECONDS = 0.05
+_CLIENT_FOR_ONE = select.EPOLLIN | select.EPOLLEXCLUSIVE  # wakes one of all the workers, not each of them for nothing
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # all else is about the client (accept(2))
 _BETWEEN_COMPLAINTS_SECONDS = 60.0  # a shortage lasts, and is met with each try
 
@@ -76,9 +77,10 @@ class Worker:
     def run(self) -> None:
         """Serve clients until there is an end to it."""
         listener = self._shared.listener
-        poller = select.poll()
-        for source in (listener, self._supervisor, self._session_ended):
-            poller.register(source, select.POLLIN)
+        poller = select.epoll()
+        poller.register(listener, _CLIENT_FOR_ONE)
+        for source in (self._supervisor, self._session_ended):
+            poller.register(source, select.EPOLLIN)
         self._say(HERE)
         while self._accepts or self._rows:
             ready = {fd for fd, _ in poller.poll()}
@@ -89,8 +91,13 @@ class Worker:
             if not self._accepts and listener.fileno() >= 0:
                 poller.unregister(listener)
                 self._leave_listener()
-            elif listener.fileno() in ready:
-                self._accept()
+            elif self._accepts:
+                # To the end of the queue, since the first in it is woken; and for a look at the listener, once a second
+                # at least: whoever was woken for a client may have ended since.
+                poller.unregister(listener)
+                poller.register(listener, _CLIENT_FOR_ONE)
+                if listener.fileno() in ready:
+                    self._accept()
 
     def _obey(self) -> bool:
         """Do what the supervisor says. Return False when it is gone."""
