@@ -11,7 +11,8 @@ import pwd
 import select
 import signal
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import IO
 
 from mailrecv.delivery.message import Message
@@ -47,6 +48,16 @@ _EXIT_NAMES = {
 _TEMPORARY_EXITS = (71, 75, 126, 127)
 _SHELL_SIGNAL_BASE = 128  # added to the number of the signal that killed what the shell ran
 
+_processors: set[int] = set()  # that commands may run on, where this process keeps to one of them
+
+
+def keep_to(processor: int) -> None:
+    """Keep this thread, and those that it starts from now on, to one processor, but no command that they run."""
+    with suppress(OSError):  # a service may not be allowed to; the processor may be gone
+        may_run_on = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {processor})
+        _processors.update(may_run_on)
+
 
 def run(message: Message, recipient: str, command: str, deadline: float) -> Outcome:
     """Hand the copy for one recipient to `/bin/sh -c command` and wait for its end.
@@ -57,15 +68,16 @@ def run(message: Message, recipient: str, command: str, deadline: float) -> Outc
     import subprocess  # only this kind of delivery needs it
 
     with _input(message, recipient) as stdin:
-        process = subprocess.Popen(
-            ["/bin/sh", "-c", command.encode()],
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=_environment(message, recipient),
-            start_new_session=True,
-            bufsize=0,
-        )
+        with _on_any_processor():
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", command.encode()],
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=_environment(message, recipient),
+                start_new_session=True,
+                bufsize=0,
+            )
         assert process.stdout is not None
         ended = False
         try:
@@ -80,6 +92,22 @@ def run(message: Message, recipient: str, command: str, deadline: float) -> Outc
         end = "cannot be killed" if process.returncode is None else "was killed"
         return Outcome(Status.TEMPORARY, f"took too long and {end}", output, timed_out=True)
     return _outcome(process.wait(), output)
+
+
+@contextmanager
+def _on_any_processor() -> Iterator[None]:
+    """Let this thread, and with it a process that it starts, run where the program was allowed to at its start."""
+    if not _processors:
+        yield
+        return
+    kept_to = os.sched_getaffinity(0)
+    with suppress(OSError):
+        os.sched_setaffinity(0, _processors)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.sched_setaffinity(0, kept_to)
 
 
 def _input(message: Message, recipient: str) -> IO[bytes]:

@@ -18,12 +18,13 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 class Child:
     """A process that was forked.
 
-    number: by which the register knows it.  retired: it was told to take no more clients.  ready: it has told that it
-    takes them.  unanswered: questions that it has not answered yet.
+    number: by which the register knows it.  processor: that it keeps to.  retired: it was told to take no more clients.
+    ready: it has told that it takes them.  unanswered: questions that it has not answered yet.
     """
 
-    def __init__(self, number: int, pid: int, connection: socket.socket) -> None:
+    def __init__(self, number: int, processor: int, pid: int, connection: socket.socket) -> None:
         self.number = number
+        self.processor = processor
         self.pid = pid
         self.connection = connection
         self.process_fd = os.pidfd_open(pid)
@@ -33,7 +34,7 @@ class Child:
         self.unanswered = 0
 
     @classmethod
-    def fork(cls, number: int, live: Callable[[socket.socket], None]) -> Self:
+    def fork(cls, number: int, processor: int, live: Callable[[socket.socket], None]) -> Self:
         """Return a new one.
 
         live: what it does, with the connection to its supervisor; it does not return here from that. Raises OSError
@@ -49,7 +50,7 @@ class Child:
             if pid == 0:
                 _live(live, ours, theirs, mask)
             ours.setblocking(False)
-            return cls(number, pid, ours)
+            return cls(number, processor, pid, ours)
         except OSError:
             ours.close()
             if pid > 0:

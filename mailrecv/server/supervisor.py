@@ -25,6 +25,7 @@ from functools import partial
 
 from mailrecv.config.faults import ConfigError
 from mailrecv.config.model import Config
+from mailrecv.delivery.command import keep_to
 from mailrecv.journal import catalogue
 from mailrecv.journal.log import Journal, open_journal
 from mailrecv.server import manager
@@ -190,8 +191,9 @@ class Supervisor:
         missing = 0 if self._stopping or time.monotonic() < self._fork_again_at else self._size - len(self._serving)
         for _ in range(missing):
             self._last_number += 1
+            processor = self._least_used_processor()
             try:
-                child = Child.fork(self._last_number, self._live)
+                child = Child.fork(self._last_number, processor, partial(self._live, processor))
             except OSError as error:
                 self._journal.record(catalogue.WORKER_MISSING, reason=error.strerror or str(error))
                 self._pause()
@@ -200,8 +202,15 @@ class Supervisor:
             self._watch(child.connection.fileno(), child.hear)
             self._watch(child.process_fd, partial(self._bury, child))
 
-    def _live(self, supervisor: socket.socket) -> None:
+    def _least_used_processor(self) -> int:
+        taken = [child.processor for child in self._serving]
+        return min(sorted(os.sched_getaffinity(0)), key=taken.count)
+
+    def _live(self, processor: int, supervisor: socket.socket) -> None:
         """Be a worker; called in a new process.  supervisor: the connection to this one."""
+        # Its threads take turns at the interpreter. On one processor, a thread that makes a short call of the system
+        # goes on after it; on several, another has taken its turn by then, and a fifth of the work is to wait for it.
+        keep_to(processor)
         for child in self._children.values():
             child.forget()
         os.close(self._signals)

@@ -73,6 +73,24 @@ def test_a_worker_for_each_processor(start: Starter) -> None:
     wait_for_workers(server)
 
 
+@pytest.mark.needs_tool("taskset")
+def test_a_processor_for_each_worker(start: Starter) -> None:
+    """Each worker keeps to a processor of its own, and so does one that replaces it; a command may run on all."""
+    server = start.server("listen", "deliver rcpt_to where@mydomain.com pipe taskset -p $$ >{folder}/where")
+    wait_for_workers(server)
+    killed = workers(server)[0]
+    os.kill(killed, signal.SIGKILL)
+    wait_for_workers(server, without=killed)
+    wait_until(lambda: all(len(os.sched_getaffinity(pid)) == 1 for pid in workers(server)), "all to keep to one")
+    kept_to: set[int] = set().union(*map(os.sched_getaffinity, workers(server)))
+    assert kept_to == os.sched_getaffinity(0)
+    with server.connect() as client:
+        client.envelope("where")
+        assert client.ask("Hello\r\n.")[:3] == "250"
+    mask = int((server.site.folder / "where").read_text().split()[-1], 16)
+    assert mask == sum(1 << processor for processor in os.sched_getaffinity(0))
+
+
 def test_a_killed_worker_is_replaced(start: Starter) -> None:
     """What the log says of it, and that its clients alone are lost, also for the limits."""
     server = start.server("listen", "limit.connections 2")

@@ -23,7 +23,7 @@ def fork() -> Generator[Callable[[Callable[[socket.socket], None]], Child], None
     children: list[Child] = []
 
     def fork(live: Callable[[socket.socket], None]) -> Child:
-        children.append(Child.fork(len(children) + 1, live))
+        children.append(Child.fork(len(children) + 1, 0, live))
         return children[-1]
 
     yield fork
