@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,14 @@ from mailrecv.server.head_start import take_head_start
 taken = take_head_start(sys.argv[1])
 os.write(2, repr((taken.sent, taken.compiled is not None, sorted(sys.modules))).encode())
 """
+
+
+@pytest.fixture(autouse=True)
+def _signals_are_let_through() -> Generator[None, None, None]:
+    """What a head start keeps back here is not kept back from the programs that other tests start."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def greeted(
