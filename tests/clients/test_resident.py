@@ -288,6 +288,7 @@ def test_reload_with_another_log(start: Starter) -> None:
 def test_reloads_under_load(start: Starter) -> None:
     """While the configuration changes twenty times no client is refused, no connection lost, no message missing."""
     server = start.server("listen", "debug -")
+    wait_for_workers(server)  # a signal before the first of them would end it
     done = Event()
 
     def send() -> int:
