@@ -1,4 +1,4 @@
-"""From a connection to an end of session: what the program was started with, the driver of a session, the loop.
+"""From a connection to an end of session: what the program was started with, and the driver of a session.
 
-This room alone knows all the others. `session.Session` is its heart.
+This room knows all the others. `session.Session` is its heart.
 """

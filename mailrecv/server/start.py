@@ -51,8 +51,8 @@ def serve(
     record_config(journal, config)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whoever started this may ignore it: no command's end would be known
     if given is not None and is_listening(given):
-        from mailrecv.server.config_file import ConfigFile  # with all that only a resident server needs
-        from mailrecv.server.supervisor import Supervisor
+        from mailrecv.resident.config_file import ConfigFile  # with all that only a resident server needs
+        from mailrecv.resident.supervisor import Supervisor
 
         file = ConfigFile(as_read, debug, logfile)
         Supervisor(given, own_listener=own_listener, file=file, config=config, journal=journal).run()

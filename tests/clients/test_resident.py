@@ -27,7 +27,7 @@ TOO_MANY = "421 Too many connections, try again later"
 TOO_MANY_FROM_ONE = "421 Too many connections from your host, try again later"
 PROCESSORS = len(os.sched_getaffinity(0))
 IMPATIENT = """\
-import mailrecv.server.supervisor as supervisor
+import mailrecv.resident.supervisor as supervisor
 supervisor.TICK_SECONDS = 0.1
 supervisor.MAX_UNANSWERED = 5
 {more}
@@ -135,7 +135,7 @@ def test_a_worker_that_hangs_is_replaced(start: Starter) -> None:
 
 def test_workers_that_end_at_once(start: Starter) -> None:
     """Workers that end again and again are replaced less and less often, and each time is logged."""
-    program = impatient("import mailrecv.server.worker as worker, os; worker.Worker.run = lambda self: os._exit(7)")
+    program = impatient("import mailrecv.resident.worker as worker, os; worker.Worker.run = lambda self: os._exit(7)")
     server = start.server("listen", program=program)
     lost = " was lost, and 0 connections with it: it ended with exit status 7"
     wait_until(lambda: server.site.log.count(lost) > 3 * PROCESSORS, "some workers to be lost")

@@ -43,6 +43,16 @@ ROOMS: dict[str, tuple[str, ...]] = {  # a room, and what it may import of ours 
     ),
     "report": ("values", "journal.catalogue", "journal.escape"),
     "server": ALL,
+    "resident": (
+        "values",
+        "reply",
+        "limits",
+        "client",
+        "config",
+        "delivery.command.keep_to",
+        "journal",
+        "server",
+    ),
     "cli": ALL,
     "__main__": ALL,
 }

@@ -11,7 +11,7 @@ import pytest
 import mailrecv
 from mailrecv.config.compiled import CACHE_DIRECTORY
 from mailrecv.limits import Limits
-from mailrecv.server import supervisor
+from mailrecv.resident import supervisor
 
 ROOT = Path(__file__).parents[2]
 DEBIAN = ROOT / "packaging" / "debian"

@@ -11,8 +11,8 @@ from typing import NoReturn
 
 import pytest
 
-from mailrecv.server.child import Child
-from mailrecv.server.worker import ARE_YOU_THERE, HERE
+from mailrecv.resident.child import Child
+from mailrecv.resident.worker import ARE_YOU_THERE, HERE
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 

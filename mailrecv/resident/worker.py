@@ -20,11 +20,11 @@ from mailrecv.config.model import Config
 from mailrecv.journal import catalogue
 from mailrecv.journal.log import Journal
 from mailrecv.reply import Reply
+from mailrecv.resident.register import Full, Register
 from mailrecv.server.channel import Stop
 from mailrecv.server.chronicle import record_exception
 from mailrecv.server.domain import host_name
 from mailrecv.server.refusal import refuse, refuse_all
-from mailrecv.server.register import Full, Register
 from mailrecv.server.service import Service
 from mailrecv.server.session import GOING_DOWN
 from mailrecv.values import Value

@@ -28,15 +28,15 @@ from mailrecv.config.model import Config
 from mailrecv.delivery.command import keep_to
 from mailrecv.journal import catalogue
 from mailrecv.journal.log import Journal, open_journal
-from mailrecv.server import manager
-from mailrecv.server.child import Child
+from mailrecv.resident import manager
+from mailrecv.resident.child import Child
+from mailrecv.resident.config_file import ConfigFile
+from mailrecv.resident.register import Register
+from mailrecv.resident.worker import RETIRE, STOP, Shared, Worker
 from mailrecv.server.chronicle import record_config, record_exception
-from mailrecv.server.config_file import ConfigFile
 from mailrecv.server.configuration import record_faults
 from mailrecv.server.refusal import refuse_all
-from mailrecv.server.register import Register
 from mailrecv.server.session import GOING_DOWN
-from mailrecv.server.worker import RETIRE, STOP, Shared, Worker
 
 TICK_SECONDS = 1.0  # between two looks at the configuration, and two questions to each worker
 MAX_UNANSWERED = 20  # questions; then a worker is taken to hang

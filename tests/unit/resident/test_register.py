@@ -11,7 +11,7 @@ import pytest
 
 from mailrecv.limits import Limit, Limits
 from mailrecv.reply import Reply
-from mailrecv.server.register import Full, Register, client_of
+from mailrecv.resident.register import Full, Register, client_of
 
 PROCESSES = 4
 ROUNDS = 300

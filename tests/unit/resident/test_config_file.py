@@ -9,7 +9,7 @@ import pytest
 
 from mailrecv.config.faults import ConfigError
 from mailrecv.config.reader import read_config
-from mailrecv.server.config_file import ConfigFile
+from mailrecv.resident.config_file import ConfigFile
 
 OLD, NEW = "domain old.example\n", "domain new.example\n"
 

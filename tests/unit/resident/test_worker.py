@@ -14,8 +14,8 @@ import pytest
 
 from mailrecv.journal.log import open_journal
 from mailrecv.limits import Limits
-from mailrecv.server.register import Register
-from mailrecv.server.worker import HERE, RETIRE, STOP, Shared, Worker
+from mailrecv.resident.register import Register
+from mailrecv.resident.worker import HERE, RETIRE, STOP, Shared, Worker
 from tests.clients.servers import wait_until
 from tests.support.configs import config
 
