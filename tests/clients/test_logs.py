@@ -26,6 +26,7 @@ LINE = re.compile(r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4} MAI
 def test_lines_of_a_log_file(start: Starter) -> None:
     """Each line has its date, program and process, and with flag F the client's address before the message."""
     server = start.server("listen", "debug F")
+    server.site.wait_for_log("listening on")  # all workers are; one may serve before
     with from_client(server.port) as client:
         client.send(typed("HELO x", "MAIL FROM:<a@b>", "RCPT TO:<nobody@mydomain.com>", "QUIT"))
         client.rest()

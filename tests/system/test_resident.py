@@ -88,7 +88,7 @@ def test_reload(resident: MailHost) -> None:
         wait_until(lambda: recipient(resident, "new")[:3] == "250", "the new configuration")
         assert client.ask("NOOP") == "250 OK"
     assert supervisor(resident) == first
-    assert resident.show(SERVICE, "ActiveState") == "active"
+    wait_until(lambda: resident.show(SERVICE, "ActiveState") == "active", "all new workers")
     assert resident.log("MAILRECV_EVENT=config_reloaded")
 
 
@@ -103,7 +103,7 @@ def test_reload_with_faults(resident: MailHost) -> None:
     assert recipient(resident, "new")[:3] == "550"
     assert resident.send("me")[:3] == "250"
     assert supervisor(resident) == first
-    assert resident.show(SERVICE, "ActiveState") == "active"
+    wait_until(lambda: resident.show(SERVICE, "ActiveState") == "active", "the end of the reload")
 
 
 def test_started_with_faults(resident: MailHost) -> None:
