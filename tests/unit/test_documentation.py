@@ -266,6 +266,18 @@ def test_log_lines() -> None:
     assert [line for line in lines if not any(re.fullmatch(form, line) for form in forms)] == []
 
 
+def test_the_notes_hold_no_orders_for_a_terminal(tmp_path: Path) -> None:
+    """What a sender wrote into its address and its subject is shown by the README's script, and not obeyed."""
+    (script,) = re.findall(r"(?ms)^\$ sudo tee /usr/local/bin/note-mail <<'END'\n(.*?)^END", GUIDES[README])
+    notes = tmp_path / "notes"
+    program = tmp_path / "note-mail"
+    program.write_text(script.replace("/var/lib/mailrecv/notes.txt", str(notes)), encoding="utf-8")
+    message = b"From: me\nSubject: \x1b]0;mine\x07 \xc2\x9b2J \x08\nSubject: another\n\nHello\n"
+    environment = {**os.environ, "SENDER": "me\x1b[2J@example.org"}
+    subprocess.run(["/bin/sh", program], input=message, env=environment, check=True)
+    assert notes.read_text("ascii") == "me^[[2J@example.org: Subject: ^[]0;mine^G M-BM-^[2J ^H\n"
+
+
 @pytest.mark.needs_tool("systemd-analyze")
 def test_systemd_understands_the_units(tmp_path: Path) -> None:
     """systemd finds nothing to complain of in the units."""

@@ -10,6 +10,7 @@ import ast
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from syslog import LOG_CRIT, LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING
@@ -405,3 +406,25 @@ def test_the_script_files_a_message_or_asks_for_another_try(script: str, tmp_pat
     assert "\n250 OK " in shell("mailrecv -c my.conf", tmp_path, send)
     (kept,) = place.rglob("*/*")
     assert kept.read_text().endswith("\nHello\n")
+
+
+def test_a_file_that_is_replaced_is_never_mixed(tmp_path: Path) -> None:
+    """Of two reports that come at the same time, whoever reads the example's file finds one, whole."""
+    (line,) = [line for config in CONFIGS for line in config.splitlines() if " && mv " in line]
+    command = line.partition(" pipe ")[2].replace("/var/lib/mailrecv", str(tmp_path))
+
+    def begin(message_id: str) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "MAILRECV_ID": message_id}
+        return subprocess.Popen(["/bin/sh", "-c", command], stdin=subprocess.PIPE, env=environment, bufsize=0)
+
+    with begin("1a") as slow:
+        assert slow.stdin is not None
+        slow.stdin.write(b"slow ")
+        while not any(path.stat().st_size for path in tmp_path.iterdir()):
+            time.sleep(0.01)
+        with begin("1b") as quick:
+            quick.communicate(b"a quick report")
+        assert (tmp_path / "now").read_bytes() == b"a quick report"
+        slow.communicate(b"report")
+    assert (quick.returncode, slow.returncode) == (0, 0)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("now", b"slow report")]
