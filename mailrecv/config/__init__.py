@@ -6,3 +6,4 @@
 
 DEFAULT_PATH = "/etc/mailrecv.conf"
 DEBUG_FLAGS = "acfFhlrsw+"
+ALL_DEBUG = "a"  # the one of them that stands for all

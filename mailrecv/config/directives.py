@@ -15,6 +15,7 @@ from mailrecv.limits import Limit, Limits, Switch
 from mailrecv.values import Value
 
 NO_SUCH_RECIPIENT = "No such recipient"
+_GROUP = "a group's name, +NAME,"
 
 
 class Draft:
@@ -32,7 +33,13 @@ class Draft:
 
     def undefined_groups(self) -> list[tuple[int, WordFault]]:
         """Return the line and the fault of each use of a group that no `allowgroup` line defines."""
-        return [(line, fault) for line, group, fault in self.group_uses if group not in self.groups]
+        undefined = []
+        for line, group, fault in self.group_uses:
+            if group not in self.groups:
+                other = group[1:] if group.startswith("+") else f"+{group}"  # a group of its own, and easily mistaken
+                hint = f", did you mean {other}?" if other in self.groups else ""
+                undefined.append((line, WordFault(fault.column, fault.width, fault.text + hint)))
+        return undefined
 
     def finish(self, path: str) -> Config:
         """Return the finished configuration.  path: of its file."""
@@ -85,7 +92,7 @@ def _logfile(draft: Draft, words: Words, line: int) -> None:
 
 
 def _loghex(draft: Draft, words: Words, line: int) -> None:
-    draft.scalars["loghex"] = words.one_of("loghex", ("on", "off")) == "on"
+    draft.scalars["loghex"] = words.switch("loghex")
     words.end()
 
 
@@ -102,7 +109,7 @@ def _allow(draft: Draft, words: Words, line: int) -> None:
 
 
 def _allowgroup(draft: Draft, words: Words, line: int) -> None:
-    name = _group_name(words)
+    name = words.word(_GROUP)
     patterns = draft.groups.setdefault(name, [])  # a bad pattern still defines the group: one fault is enough
     patterns.append(ClientPattern(line, words.pattern("a client's name or address")))
     words.end()
@@ -111,9 +118,10 @@ def _allowgroup(draft: Draft, words: Words, line: int) -> None:
 def _deliver(draft: Draft, words: Words, line: int) -> None:
     group = None
     if words.one_of("allowgroup", ("allowgroup", "rcpt_to")) == "allowgroup":
-        group = _group_name(words)
-        draft.group_uses.append((line, group, words.fault(f"group {group} has no allowgroup line")))
-        words.one_of("rcpt_to", ("rcpt_to",))
+        group = words.word(_GROUP)
+        undefined = words.fault(f"group {group} has no allowgroup line")
+        words.one_of("rcpt_to", ("rcpt_to",))  # else the name is what is missing, and one fault is enough
+        draft.group_uses.append((line, group, undefined))
     address = words.word("a recipient's address").lower()
     if "<" in address or ">" in address:
         raise words.fault("an address without angle brackets expected")
@@ -132,11 +140,8 @@ def _error(draft: Draft, words: Words, line: int) -> None:
     draft.errors.append(ErrorRule(line, pattern, words.reply(NO_SUCH_RECIPIENT)))
 
 
-def _group_name(words: Words) -> str:
-    name = words.word("a group's name, +NAME,")
-    if not name.startswith("+") or len(name) < 2:
-        raise words.found("a group's name that begins with +", name)
-    return name
+def _replace(draft: Draft, words: Words, line: int) -> None:
+    words.rest("what to replace")
 
 
 def _limit_reader(name: str, default: Limit | Switch) -> Callable[[Draft, Words, int], None]:
@@ -145,7 +150,7 @@ def _limit_reader(name: str, default: Limit | Switch) -> Callable[[Draft, Words,
             number = words.number(f"limit.{name}", least=1 if name.endswith("_secs") else 0)
             draft.limits[name] = Limit(number, default.reply if words.empty() else words.reply(default.reply.text))
         else:
-            on = words.one_of(f"limit.{name}", ("on", "off")) == "on"
+            on = words.switch(f"limit.{name}")
             draft.limits[name] = Switch(on, default.reply if words.empty() else words.reply(default.reply.text))
 
     return read
@@ -172,4 +177,11 @@ DIRECTIVES: dict[str, Directive] = {
     "deliver": Directive("[allowgroup +NAME] rcpt_to ADDRESS append PATH|maildir DIR|pipe COMMAND...", _deliver),
     "error": Directive("rcpt_to REGEX CODE TEXT...", _error),
     **_limits(),
+}
+
+# Directives that files of the original mailrecv have, and that nobody should write today; `check` warns of each.
+OLD_NAMES = {"ascii_smtp": "limit.smtp_ascii"}  # and what these are called today
+OLD_DIRECTIVES: dict[str, Directive] = {
+    "replace": Directive("REST...", _replace),
+    **{old: DIRECTIVES[new] for old, new in OLD_NAMES.items()},
 }

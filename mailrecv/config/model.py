@@ -27,7 +27,7 @@ class ClientPattern(Value):
 class Deliver(Value):
     """`deliver`: where mail for one address goes.
 
-    address: in lower case.  group: with its `+`, or None when everyone may send.  method: one of METHODS.
+    address: in lower case.  group: its name, or None when everyone may send.  method: one of METHODS.
     target: a path, or the command for `/bin/sh -c`.
     """
 

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterable
 
 from mailrecv.config.compiled import identity
-from mailrecv.config.directives import DIRECTIVES, Draft
+from mailrecv.config.directives import DIRECTIVES, OLD_DIRECTIVES, OLD_NAMES, Draft
 from mailrecv.config.faults import ConfigError, Fault
 from mailrecv.config.model import Config
 from mailrecv.config.words import MissingWord, WordFault, Words, brief
@@ -138,7 +138,7 @@ def _read_line(draft: Draft, source: str, number: int) -> None:
     if words.empty():
         return
     name = words.word("a directive")
-    directive = DIRECTIVES.get(name)
+    directive = DIRECTIVES.get(name) or OLD_DIRECTIVES.get(name)
     if directive is None:
         raise words.fault(f"unknown directive {brief(name)}{_hint(name)}")
     try:
@@ -151,8 +151,9 @@ def _read_line(draft: Draft, source: str, number: int) -> None:
 def _hint(name: str) -> str:
     import difflib  # only a faulty file needs it
 
-    near = difflib.get_close_matches(name.lower(), DIRECTIVES, 1) if len(name) <= _LONGEST_TYPO else []
-    return f", did you mean {near[0]}?" if near else ""
+    known = (*DIRECTIVES, *OLD_NAMES)
+    near = difflib.get_close_matches(name.lower(), known, 1) if len(name) <= _LONGEST_TYPO else []
+    return f", did you mean {OLD_NAMES.get(near[0], near[0])}?" if near else ""
 
 
 def _shown(text: str) -> str:

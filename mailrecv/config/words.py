@@ -15,7 +15,9 @@ _WORD = re.compile(r"[^ \t]+")
 _COMMENT = re.compile(r"(?:^|(?<=[ \t]))#")
 _UNFIT = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\udc80-\udcff]")  # controls, and octets that are not UTF-8
 _CODE = re.compile(r"[45][0-9][0-9]")
+_NO_REFUSAL = re.compile(r"[0-9]{3}")  # of three digits, but none of the above
 _NUMBER = re.compile(r"0*([0-9]{1,16})")
+_SWITCH = {"on": True, "yes": True, "1": True, "off": False, "no": False, "0": False}
 _SHOWN = 40  # characters of a word that a fault repeats
 _MAX_NUMBER = 10**15  # larger than any count, octets or seconds that can be meant
 
@@ -102,6 +104,13 @@ class Words:
             raise self.found(f"{' or '.join(choices)}", word)
         return word
 
+    def switch(self, what: str) -> bool:
+        """Take a word that turns something on or off."""
+        word = self.word(f"{what} (on or off)")
+        if word not in _SWITCH:
+            raise self.found("on or off", word)
+        return _SWITCH[word]
+
     def number(self, what: str, least: int) -> int:
         """Take a whole number, `least` or more."""
         word = self.word(f"{what}, a number,")
@@ -126,5 +135,7 @@ class Words:
         """Take a reply code and, to the end of the line, its text.  default: the text when there is none."""
         word = self.word("a reply code, 4xx or 5xx,")
         if not _CODE.fullmatch(word):
+            if _NO_REFUSAL.fullmatch(word):
+                raise self.fault(f"{word} is no refusal: a reply code from 400 to 599 expected")
             raise self.found("a reply code from 400 to 599", word)
         return Reply(int(word), default if self.empty() else self.rest("the reply's text"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mailrecv.config.directives import OLD_NAMES
 from mailrecv.config.faults import Fault
 from mailrecv.config.words import Words
 from mailrecv.values import Value
@@ -36,9 +37,13 @@ class Source:
         return _printable(Words(self._lines[number - 1]).text())
 
     def line_of(self, directive: str) -> int:
-        """Return the number of the last line with a directive, the one that counts; 0 when there is none."""
+        """Return the number of the last line with a directive, the one that counts; 0 when there is none.
+
+        directive: what it is called today; a line may have its old name.
+        """
+        names = {directive, *(old for old, new in OLD_NAMES.items() if new == directive)}
         lines = enumerate(self._lines, 1)
-        return max((number for number, line in lines if Words(line).text().split()[:1] == [directive]), default=0)
+        return max((number for number, line in lines if names & {*Words(line).text().split()[:1]}), default=0)
 
     def advice(self, line: int, word: int, text: str, instead: str, *, to_end: bool = False) -> Advice:
         """Return advice about a word of a line, counted from 0; or, `to_end`, about all from there to its end."""

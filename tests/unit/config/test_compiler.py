@@ -16,6 +16,7 @@ from mailrecv.config import compiler
 from mailrecv.config.compiled import BROKEN, name_for
 from mailrecv.config.faults import ConfigError
 from mailrecv.config.reader import read_config
+from mailrecv.limits import Switch
 from mailrecv.policy.recipients import route
 from mailrecv.reply import Reply
 from tests.support.compiled import assert_says_the_same, compile_file, loaded
@@ -33,6 +34,23 @@ def test_a_compiled_configuration_says_the_same(file: Path, source: Path | None)
         file.write_bytes(source.read_bytes())
     compile_file(file)
     assert_says_the_same(file)
+
+
+def test_what_files_of_the_original_s_say(file: Path) -> None:
+    """Groups with and without a plus, switches in all their words and an old name hold in the compiled form, too."""
+    lines = ["loghex no", "limit.fcrdns_check 0", "ascii_smtp off 554 Why?", "replace rcpt_to a b"]
+    groups = ["allowgroup g ^a$", "allowgroup +g ^b$"]
+    uses = [f"deliver allowgroup {name} rcpt_to a@b append /{name}" for name in ("+g", "g")]
+    file.write_text("\n".join([*lines, *groups, *uses]))
+    compile_file(file)
+    assert_says_the_same(file)
+    with loaded(file) as config:
+        assert config is not None
+        assert (config.loghex, config.limits.fcrdns_check.on) == (False, False)
+        assert config.limits.smtp_ascii == Switch(False, Reply(554, "Why?"))
+        decision = route(config, client(name="a"), "a@b")
+        assert decision.route is not None
+        assert decision.route.target == "/g"
 
 
 def test_an_empty_configuration(file: Path) -> None:

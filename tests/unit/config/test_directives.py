@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mailrecv.config.directives import DIRECTIVES, parse_debug_flags
+from mailrecv.config.directives import DIRECTIVES, OLD_DIRECTIVES, parse_debug_flags
 from mailrecv.config.model import Config, Deliver
 from mailrecv.limits import Limit, Switch
 from mailrecv.reply import Reply
@@ -19,6 +19,7 @@ def test_the_table_has_every_directive() -> None:
     others = {"connection_secs", "idle_secs", "delivery_secs", "smtp_ascii", "fcrdns_check"}
     resident = {"connections", "client_connections"}
     assert set(DIRECTIVES) == scalars | lists | {f"limit.{name}" for name in counts | others | resident}
+    assert set(OLD_DIRECTIVES) == {"replace", "ascii_smtp"}
 
 
 def test_the_defaults() -> None:
@@ -76,6 +77,31 @@ def test_switches(name: str, code: int) -> None:
     assert read("off") == Switch(False, default.reply)
     assert read("on 554") == Switch(True, Reply(554, default.reply.text))
     assert read("on 554 Go  away") == Switch(True, Reply(554, "Go  away"))
+
+
+@pytest.mark.parametrize(
+    "word, on", [("on", True), ("yes", True), ("1", True), ("off", False), ("no", False), ("0", False)]
+)
+def test_words_for_on_and_off(word: str, *, on: bool) -> None:
+    """Wherever something is on or off, it may be said in three ways."""
+    read = config(f"loghex {word}", f"limit.smtp_ascii {word}", f"limit.fcrdns_check {word} 554 No")
+    assert (read.loghex, read.limits.smtp_ascii.on, read.limits.fcrdns_check) == (on, on, Switch(on, Reply(554, "No")))
+
+
+@pytest.mark.parametrize(
+    "line", ["ascii_smtp off", "ascii_smtp 0 554 No", "limit.smtp_ascii on\nascii_smtp off 554 No"]
+)
+def test_the_old_name_of_a_limit(line: str) -> None:
+    """`ascii_smtp` is read as `limit.smtp_ascii` is, and of both the later holds."""
+    limits = config(line).limits
+    assert limits == config(line.replace("ascii_smtp", "limit.smtp_ascii").replace("limit.limit.", "limit.")).limits
+    assert not limits.smtp_ascii.on
+
+
+@pytest.mark.parametrize("rest", [r"rcpt_to li[a-z]*@a\.example b@a.example", "x", "( ("])
+def test_replace_does_nothing(rest: str) -> None:
+    """`replace` is read, whatever follows, and changes nothing."""
+    assert config(f"replace {rest}").replace(directives=()) == config()
 
 
 @pytest.mark.parametrize(
@@ -172,6 +198,26 @@ def test_a_group_that_is_never_defined_is_a_fault() -> None:
     assert config(use.replace("+G", "+H"), definition).groups.keys() == {"+H"}
 
 
+@pytest.mark.parametrize("name", ["+staff", "staff", "1", "+", "allowgroup", "rcpt_to"])
+def test_the_name_of_a_group_is_one_word(name: str) -> None:
+    """It is any word; usually one with a plus."""
+    read = config(f"deliver allowgroup {name} rcpt_to a@b append /x", f"allowgroup {name} ^a$")
+    assert [rule.group for rule in read.deliver["a@b"]] == [*read.groups] == [name]
+
+
+@pytest.mark.parametrize("used, defined", [("+staff", "staff"), ("staff", "+staff"), ("++g", "+g")])
+def test_a_plus_makes_another_group(used: str, defined: str) -> None:
+    """NAME and +NAME are two groups; the fault about one that is not there names the other."""
+    (fault,) = faults(f"deliver allowgroup {used} rcpt_to a@b append /x\nallowgroup {defined} ^a$")
+    assert (fault.column, fault.width) == (20, len(used))
+    assert fault.text == f"group {used} has no allowgroup line, did you mean {defined}?"
+    both = config("allowgroup g ^a$", "allowgroup +g ^b$", "deliver allowgroup g rcpt_to a@b append /x")
+    assert {name: [rule.pattern.text for rule in rules] for name, rules in both.groups.items()} == {
+        "g": ["^a$"],
+        "+g": ["^b$"],
+    }
+
+
 def test_the_directives_are_kept_as_read() -> None:
     """For the log, each directive is kept with its line, without comment and outer blanks."""
     assert config("", "\tdomain \t x # y", "# z", "loghex on").directives == ((2, "domain \t x"), (4, "loghex on"))
@@ -201,6 +247,8 @@ def test_the_directives_are_kept_as_read() -> None:
         ("error rcpt_to x", "a reply code, 4xx or 5xx,"),
         ("limit.smtp_commands", "limit.smtp_commands, a number,"),
         ("limit.smtp_ascii", "limit.smtp_ascii (on or off)"),
+        ("ascii_smtp", "limit.smtp_ascii (on or off)"),
+        ("replace", "what to replace"),
     ],
 )
 def test_a_missing_word_is_named(line: str, missing: str) -> None:
@@ -208,7 +256,8 @@ def test_a_missing_word_is_named(line: str, missing: str) -> None:
     fault = the_fault(line)
     name = line.split(maxsplit=1)[0]
     assert fault.column == len(line) + 1
-    assert fault.text == f"{missing} expected here; the form is: {name} {DIRECTIVES[name].usage}"
+    usage = {**DIRECTIVES, **OLD_DIRECTIVES}[name].usage
+    assert fault.text == f"{missing} expected here; the form is: {name} {usage}"
 
 
 @pytest.mark.parametrize(
@@ -224,24 +273,27 @@ def test_a_missing_word_is_named(line: str, missing: str) -> None:
         ("deliver rcpt_to a@b append /x yy", "yy", "nothing more expected"),
         ("deliver rcpt_to a@b maildir /x yy", "yy", "nothing more expected"),
         ("debug sxr", "sxr", "unknown debug flag x"),
-        ("loghex yes", "yes", "on or off expected"),
+        ("loghex On", "On", "on or off expected"),
+        ("loghex 2", "2", "on or off expected"),
         ("allow host x", "host", "remotehost expected"),
         ("allow remotehost [x", "", "bad pattern: missing terminating ]"),
-        ("allowgroup g x", "g", "a group's name that begins with +"),
-        ("allowgroup + x", "+", "a group's name that begins with +"),
         ("deliver a@b append /x", "a@b", "allowgroup or rcpt_to expected"),
-        ("deliver allowgroup g rcpt_to a@b append /x", "g", "a group's name that begins with +"),
+        ("deliver allowgroup rcpt_to a@b append /x", "a@b", "rcpt_to expected"),
         ("deliver rcpt_to <a@b> append /x", "<a@b>", "an address without angle brackets expected"),
         ("deliver rcpt_to a@b file /x", "file", "append or maildir or pipe expected"),
         ("error mail_from x 550 No", "mail_from", "rcpt_to expected"),
-        ("error rcpt_to x 250 Yes", "250", "a reply code from 400 to 599 expected"),
+        ("error rcpt_to x 250 Yes", "250", "250 is no refusal: a reply code from 400 to 599 expected"),
+        ("error rcpt_to x 600 Oh", "600", "600 is no refusal: a reply code from 400 to 599 expected"),
+        ("error rcpt_to x 5500 No", "5500", "a reply code from 400 to 599 expected, found 5500"),
+        ("limit.smtp_rcpt_to 5 250 OK", "250", "250 is no refusal"),
+        ("ascii_smtp on 200", "200", "200 is no refusal"),
         ("limit.smtp_commands -5", "-5", "limit.smtp_commands: a whole number from 0"),
         ("limit.smtp_commands 5 many", "many", "a reply code from 400 to 599 expected"),
         ("limit.connection_secs 0", "0", "limit.connection_secs: a whole number from 1"),
         ("limit.idle_secs 0", "0", "limit.idle_secs: a whole number from 1"),
         ("limit.delivery_secs 0", "0", "limit.delivery_secs: a whole number from 1"),
         ("limit.smtp_ascii maybe", "maybe", "on or off expected"),
-        ("limit.fcrdns_check off 200", "200", "a reply code from 400 to 599 expected"),
+        ("limit.fcrdns_check off 200", "200", "200 is no refusal: a reply code from 400 to 599 expected"),
     ],
 )
 def test_a_bad_word_is_pointed_at(line: str, word: str, text: str) -> None:

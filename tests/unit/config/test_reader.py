@@ -139,6 +139,9 @@ def test_lines_may_have_any_length() -> None:
         ("limit.smtp_comands", ", did you mean limit.smtp_commands?"),
         ("limit.idle_seconds", ", did you mean limit.idle_secs?"),
         ("allow_group", ", did you mean allowgroup?"),
+        ("asciismtp", ", did you mean limit.smtp_ascii?"),
+        ("Ascii_smtp", ", did you mean limit.smtp_ascii?"),
+        ("replaces", ""),
         ("xyzzy", ""),
     ],
 )
@@ -174,7 +177,7 @@ def test_every_fault_is_reported_in_file_order() -> None:
         (4, 53, "a path expected here"),
         (5, 21, "limit.smtp_commands: a whole number from 0 to 1000000000000000 expected, found many"),
         (6, 17, "bad pattern: missing closing parenthesis, at offset 2"),
-        (7, 17, "a reply code from 400 to 599 expected, found 250"),
+        (7, 17, "250 is no refusal: a reply code from 400 to 599 expected"),
         (8, 23, "bad pattern: range out of order in character class, at offset 4"),
     ]
 

@@ -82,6 +82,15 @@ def test_the_first_word_too_many_is_a_fault() -> None:
     assert "found off" in fault.text
 
 
+@pytest.mark.parametrize("word", ["On", "true", "2", "01", "o", "n", "y"])
+def test_a_switch_has_six_words(word: str) -> None:
+    """What is on is on, yes or 1, what is off is off, no or 0, and nothing else is either."""
+    assert [Words(f" {word}").switch("x") for word in ("on", "yes", "1")] == [True] * 3
+    assert [Words(f" {word}").switch("x") for word in ("off", "no", "0")] == [False] * 3
+    fault = fault_of(lambda: Words(f" {word}").switch("x"))
+    assert (fault.column, fault.width, fault.text) == (2, len(word), f"on or off expected, found {word}")
+
+
 def test_a_fixed_word_has_to_be_one_of_those_allowed() -> None:
     """A word that is none of the fixed ones is at fault, and the fault names them."""
     assert Words("off").one_of("a switch", ("on", "off")) == "off"
@@ -149,12 +158,21 @@ def test_a_reply_has_a_code_and_the_rest_of_the_line() -> None:
     assert Words("599 # why").reply("Sorry") == Reply(599, "Sorry")
 
 
-@pytest.mark.parametrize("code", ["250", "399", "600", "55", "5500", "5x0", "-50", "\u0665\u0665\u0660"])
-def test_what_is_no_reply_code(code: str) -> None:
-    """A refusal has a code from 400 to 599."""
+@pytest.mark.parametrize(
+    "code, text",
+    [
+        *((code, "{0} is no refusal: a reply code from 400 to 599 expected") for code in ("000", "250", "399", "600")),
+        *(
+            (code, "a reply code from 400 to 599 expected, found {0}")
+            for code in ("55", "5500", "5x0", "-50", "No", "\u0665\u0665\u0660")
+        ),
+    ],
+)
+def test_what_is_no_reply_code(code: str, text: str) -> None:
+    """A refusal has a code from 400 to 599; of another code it is said that it refuses nothing."""
     fault = fault_of(lambda: Words(f" {code} No").reply("Sorry"))
     assert (fault.column, fault.width) == (2, len(code))
-    assert fault.text == f"a reply code from 400 to 599 expected, found {code}"
+    assert fault.text == text.format(code)
 
 
 @pytest.mark.parametrize("control", ["\0", "\x1b", "\r", "\x0b", "\x7f"])
