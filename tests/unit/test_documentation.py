@@ -23,10 +23,12 @@ from mailrecv.cli import logs
 from mailrecv.cli.parser import parse
 from mailrecv.config.directives import DIRECTIVES
 from mailrecv.config.reader import parse_config
+from mailrecv.diagnosis import postmaster
 from mailrecv.diagnosis.service import Service
 from mailrecv.journal.catalogue import CATALOGUE, SESSION_FACTS
 from mailrecv.limits import Limits
 from mailrecv.report.from_journal import JournalSource
+from tests.support.advice import advice
 from tests.support.examples import assert_prints_what_is_shown, conversation, without_chance
 from tests.support.guides import GUIDES, README, anchors, blocks, links, prose, steps
 from tests.support.journals import JOURNAL_REMOTE, NOON, Recorder, afternoon
@@ -91,6 +93,12 @@ def test_only_the_named_sections_are_written() -> None:
 def test_example_configurations_have_no_fault(text: str) -> None:
     """Every example of a configuration passes the check, and says something."""
     assert parse_config(text.encode(), "example").directives
+
+
+@pytest.mark.parametrize("text", [*CONFIGS.values(), uncommented(COMMENTED_CONFIG)], ids=[*CONFIGS, "uncommented"])
+def test_example_configurations_have_a_postmaster(text: str) -> None:
+    """Whoever starts from an example takes mail for the postmaster as well."""
+    assert advice(postmaster.advise, *text.splitlines()) == []
 
 
 def test_the_commented_configuration_takes_no_mail() -> None:

@@ -1,0 +1,43 @@
+"""Advice about mail for the postmaster, where others report trouble: RFC 5321 §4.5.1 asks every server to take it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mailrecv.client import Client
+from mailrecv.config.model import Config
+from mailrecv.delivery import durable
+from mailrecv.diagnosis.advice import Advice, Source
+from mailrecv.policy.recipients import route
+
+_ANOTHER = "x7q9"  # a name such as has no line of its own
+_MAX_DOMAINS = 8  # of those that mail is taken for
+
+
+def advise(config: Config, source: Source) -> Iterator[Advice]:
+    """Yield advice about the file as a whole if it takes mail, but none for the postmaster of a domain in it."""
+    if not config.deliver:
+        return
+    missing = [f"postmaster@{domain}" for domain in _domains(config) if not _speaks_of_postmaster(config, domain)]
+    if missing:
+        text = f"nobody gets the mail for {' and '.join(missing)}, which every server has to take (RFC 5321)"
+        lines = (f"write: deliver rcpt_to {address} append PATH" for address in missing)
+        yield source.advice_for_all(text, "\n    ".join(lines))
+
+
+def _domains(config: Config) -> list[str]:
+    """Return the domain of the server, which `postmaster` alone gets too, and those that it takes mail for."""
+    parts = (address.rpartition("@") for address in sorted(config.deliver))
+    domains = dict.fromkeys([(config.domain or "").lower(), *(domain for _, at, domain in parts if at)])
+    return [domain for domain in domains if domain][:_MAX_DOMAINS] or ["DOMAIN"]
+
+
+def _speaks_of_postmaster(config: Config, domain: str) -> bool:
+    """Say whether mail for the postmaster is delivered or kept, or refused by a line that is about nobody else."""
+    if f"postmaster@{domain}" in config.deliver:
+        return True
+    client = Client("127.0.0.1", name="localhost")
+    decision, for_another = (route(config, client, f"{name}@{domain}") for name in ("postmaster", _ANOTHER))
+    if decision.route is not None:
+        return durable.keeps(decision.route.target)
+    return decision.line not in (0, for_another.line)
