@@ -7,7 +7,7 @@ import gc
 import os
 import sys
 
-from mailrecv.config import DEBUG_FLAGS, DEFAULT_PATH
+from mailrecv.config import ALL_DEBUG, DEBUG_FLAGS, DEFAULT_PATH
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def session_options(arguments: list[str]) -> dict[str, str | None] | None:
     options: dict[str, str | None] = {"config": DEFAULT_PATH, "debug": None, "logfile": None}
     words = iter(arguments)
     for word in words:
-        value = word[2:] or next(words, None)
+        value = word[2:] or next(words, ALL_DEBUG if word == "-d" else None)
         if word[:2] not in names or value is None or (value != "-" and value[:1] in ("-", "=")):
             return None
         options[names[word[:2]]] = value

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 ACTIONS = ("check", "explain", "listen", "report", "trace")
 _OPTIONS_WITH_VALUE = ("-c", "-d", "-l")
-_QUESTIONS = ("-h", "--help", "--version")
+_QUESTIONS = ("-h", "-help", "--help", "--version")
 
 
 def is_for_a_person(arguments: Sequence[str]) -> bool:

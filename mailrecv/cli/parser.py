@@ -8,17 +8,22 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mailrecv import __version__
 from mailrecv.cli import check, explain, listen, report, trace
 from mailrecv.cli.arguments import ACTIONS
 from mailrecv.cli.logs import joined_times
-from mailrecv.config import DEBUG_FLAGS, DEFAULT_PATH
+from mailrecv.config import ALL_DEBUG, DEBUG_FLAGS, DEFAULT_PATH
 from mailrecv.config.directives import parse_debug_flags
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(
+        self, *, parents: Sequence[argparse.ArgumentParser] = (), add_help: bool = True, **options: Any
+    ) -> None:
+        super().__init__(parents=[*([_help()] if add_help else []), *parents], add_help=False, **options)
+
     def error(self, message: str) -> NoReturn:
         """Print a usage error, with what may have been meant, and exit."""
         unknown = re.match(r"argument ACTION: invalid choice: '([^']*)'|unrecognized arguments: (-[\w-]+)", message)
@@ -36,6 +41,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     # Not by set_defaults, which reaches the options that an action shares, and would undo what stands before it.
     defaults = argparse.Namespace(config=DEFAULT_PATH, debug=None, logfile=None)
     whole = parser()
+    if arguments[-1:] == ["-d"] and "--" not in arguments:
+        arguments = [*arguments, ALL_DEBUG]
     options, unknown = whole.parse_known_args(joined_times(arguments), defaults)
     if unknown:
         getattr(options, "parser", whole).error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -55,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FLAGS",
         type=_flags,
         default=argparse.SUPPRESS,
-        help=f"what to log besides, any of {DEBUG_FLAGS}, or - for nothing",
+        help=f"what to log besides, any of {DEBUG_FLAGS}, or - for nothing; all of it where -d is the last word",
     )
     log.add_argument("-l", dest="logfile", metavar="syslog|FILE", default=argparse.SUPPRESS, help="where to log")
     whole = _Parser(
@@ -75,6 +82,13 @@ def parser() -> argparse.ArgumentParser:
     for action in actions.choices.values():
         action.set_defaults(parser=action)  # who complains of options that it does not know
     return whole
+
+
+def _help() -> argparse.ArgumentParser:
+    """Return the option that every command line has; `-help` is how the original has it."""
+    option = argparse.ArgumentParser(add_help=False)
+    option.add_argument("-h", "-help", "--help", action="help", help="show this help message and exit")
+    return option
 
 
 def _flags(text: str) -> str:

@@ -96,6 +96,8 @@ def test_a_client_s_socket_is_taken_first(arguments: list[str], monkeypatch: pyt
         ["-c", "x", "check"],
         ["--version"],
         ["-c", "x", "-h"],
+        ["-help"],
+        ["-d", "s", "-help"],
         ["listen"],
         ["report", "--top", "0"],
         ["-c", "x", "trace"],
@@ -171,7 +173,8 @@ def test_check_quietly(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_check_without_root(file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Who cannot try the places as the service is told so, and that is no warning."""
-    file.write_text(f"deliver rcpt_to a@b append {file}\nerror rcpt_to . 550 No\n")
+    lines = [f"deliver rcpt_to {name}@b append {file}" for name in ("a", "postmaster")]
+    file.write_text("\n".join([*lines, "error rcpt_to . 550 No"]))
     monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid or 4242)
     file.chmod(0o644)
     assert cli.run(["check", "--strict", "--user", "daemon", "-c", str(file)]) == 0
@@ -252,12 +255,21 @@ def test_check_that_cannot_compile(
         ["-d-"],
         ["-l", ""],
         ["-dsrw+F", "-lsyslog"],
+        ["-d"],
+        ["-c", "x", "-d"],
+        ["-ds", "-d"],
     ],
     ids=str,
 )
 def test_options_of_a_session(arguments: list[str]) -> None:
     """They are the same as argparse has them."""
     assert session_options(arguments) == vars(parse(arguments))
+
+
+@pytest.mark.parametrize("arguments", [["-d"], ["-c", "x", "-d"], ["listen", "2525", "-d"], ["-d", "s", "-d"]], ids=str)
+def test_debug_without_flags(arguments: list[str]) -> None:
+    """-d as the last word stands for all flags."""
+    assert parse(arguments).debug == "a"
 
 
 @pytest.mark.parametrize(
@@ -268,6 +280,7 @@ def test_options_of_a_session(arguments: list[str]) -> None:
         ["-c"],
         ["-d", "q"],
         ["-c", "-d"],
+        ["-d", "-c", "x"],
         ["-l", "--help"],
         ["-c=x"],
         ["--config", "x"],
@@ -358,6 +371,11 @@ def test_explain_is_interrupted(file: Path, monkeypatch: pytest.MonkeyPatch) -> 
         (["explain", "--client", "::1", "--client-name", "1.2.3.4", "c@d"], "1.2.3.4 is no host name"),
         (["explain", "--client", "::1", "a@b\r\nRCPT TO:<c@d>"], "an address is one line"),
         (["-c"], "expected one argument"),
+        (["-d", "-c", "x"], "expected one argument"),
+        (["-c", "-d"], "argument -c: expected one argument"),
+        (["-d", "check"], "argument -d: unknown debug flag e"),
+        (["check", "-d"], "unrecognized arguments: -d"),
+        (["trace", "--", "a@b", "-d"], "unrecognized arguments: -d\n"),
         (["-d", "sq"], "unknown debug flag q, the flags are acfFhlrsw+, or - for none"),
         (["listen"], "the following arguments are required: [ADDRESS:]PORT"),
         (["listen", "::1:25"], "needs brackets"),
@@ -372,10 +390,18 @@ def test_usage_error(arguments: list[str], complaint: str, capsys: pytest.Captur
     assert output.out == ""
 
 
-@pytest.mark.parametrize("option, shown", [("--version", f"mailrecv {__version__}\n"), ("--help", "usage: mailrecv ")])
-def test_information(option: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """--version and --help print what they are for: exit status 0."""
-    assert cli.run([option]) == 0
+@pytest.mark.parametrize(
+    "arguments, shown",
+    [
+        (["--version"], f"mailrecv {__version__}\n"),
+        *(([option], "usage: mailrecv [-h] ") for option in ("-h", "-help", "--help")),
+        *((["check", option], "usage: mailrecv check [-h] ") for option in ("-h", "-help", "--help")),
+    ],
+)
+def test_information(arguments: list[str], shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """--version, and --help in all its forms, print what they are for: exit status 0."""
+    assert session_options(arguments) is None
+    assert cli.run(arguments) == 0
     assert capsys.readouterr().out.startswith(shown)
 
 
