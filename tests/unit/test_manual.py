@@ -21,12 +21,12 @@ import pytest
 from docs import manual
 from mailrecv.cli.parser import parser
 from mailrecv.config import DEBUG_FLAGS
-from mailrecv.config.directives import DIRECTIVES
+from mailrecv.config.directives import DIRECTIVES, OLD_DIRECTIVES
 from mailrecv.config.model import Config
 from mailrecv.config.reader import parse_config
 from mailrecv.delivery.command import MAX_OUTPUT_OCTETS
 from mailrecv.delivery.spool import MEMORY_OCTETS
-from mailrecv.diagnosis import hidden, host_patterns, leftovers, ranges
+from mailrecv.diagnosis import hidden, host_patterns, leftovers, original, postmaster, ranges
 from mailrecv.journal import catalogue
 from mailrecv.journal.escape import MAX_CHARACTERS
 from mailrecv.limits import Limit, Limits
@@ -159,7 +159,7 @@ def synopsis(page: Page) -> list[ET.Element]:
 def test_options() -> None:
     """mailrecv(8) shows and describes every option of a session, and no other than those of actions."""
     session, *_, questions = synopsis(PROGRAM)
-    own = [*options(parser()), {"-h", "--help"}]
+    own = [*options(parser()), {"-h", "-help", "--help"}]
     assert are_named(own, set(words(session, "Fl")) | set(words(questions, "Fl")))
     for name in actions().keys() - pages_of_actions().keys():
         own += options(actions()[name])
@@ -252,6 +252,13 @@ def test_directives() -> None:
     """mailrecv.conf(5) lists each directive, in the form that the program gives it, and no other."""
     documented = [written_form(text(item.term)) for name in ("DIRECTIVES", "LIMITS") for item in CONFIG.items(name)]
     assert sorted(documented) == sorted(f"{name} {it.usage}".lower() for name, it in DIRECTIVES.items())
+
+
+def test_the_original_s_directives() -> None:
+    """mailrecv.conf(5) says of each directive that only files of the original have what it means here."""
+    named = [name for item in CONFIG.items("From the original's file") for name in words(item.term, "Ic")]
+    assert set(OLD_DIRECTIVES) <= set(named)
+    assert set(named) <= {*OLD_DIRECTIVES, *DIRECTIVES}
 
 
 def test_defaults() -> None:
@@ -373,7 +380,7 @@ def test_configurations_have_no_fault(config: str) -> None:
 def test_configurations_give_no_reason_for_a_warning(config: str) -> None:
     """Who starts from an example, all but the original's file, is not warned of it; places are another matter."""
     lines = config.splitlines()
-    for module in (hidden, host_patterns, leftovers, ranges):
+    for module in (hidden, host_patterns, leftovers, original, postmaster, ranges):
         assert advice(module.advise, *lines) == []
 
 
