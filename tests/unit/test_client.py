@@ -88,7 +88,7 @@ def dns(monkeypatch: pytest.MonkeyPatch, hosts: Path) -> Dns:
     ],
 )
 def test_the_address_is_shown_plainly(address: str, plain: str) -> None:
-    """IPv4 mapped into IPv6 is shown as IPv4, other IPv6 without dots; the zone of a link-local address belongs to it."""
+    """IPv4 mapped into IPv6 is shown as IPv4, other IPv6 without dots; only link-local addresses have a zone."""
     assert Client(address).address == plain_address(address) == plain
 
 
@@ -112,7 +112,7 @@ def test_an_address_that_a_person_wrote(text: str, address: str) -> None:
 )
 def test_no_address(text: str) -> None:
     """What is no address is told, and so is a zone that no interface can be."""
-    with pytest.raises(ValueError, match="%|no IP address"):
+    with pytest.raises(ValueError, match=r"%|no IP address"):
         usual_address(text)
 
 
