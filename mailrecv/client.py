@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from mailrecv.address import ZONE, full_address, plain_address, usual_address, without_zone
 from mailrecv.values import Value
 
 T = TypeVar("T")
@@ -25,9 +26,6 @@ MAX_NAMES = 10  # of one address that are looked up again; an address with more 
 _HOST_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?\.?"
 _NUMERIC = r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?"
 HOSTS = "/etc/hosts"
-_MAPPED = "::ffff:"  # IPv4-mapped IPv6, RFC 4291 §2.5.5.2
-_LINK_LOCAL = ("fe8", "fe9", "fea", "feb")  # how such addresses begin, RFC 4291 §2.5.6
-_ZONE = r"[A-Za-z0-9._-]+"
 _SCOPE = 3  # where a socket's name has the number of the zone, RFC 3493 §3.3
 _TEMPORARY_HOST_ERRORS = (2, 3)  # netdb.h: TRY_AGAIN, NO_RECOVERY (a server's failure)
 _TEMPORARY_ADDRESS_ERRORS = (socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_MEMORY)
@@ -113,40 +111,6 @@ def _may_pass(error: OSError | UnicodeError) -> bool:
     return isinstance(error, OSError)  # EAI_SYSTEM: the system call's own error
 
 
-def plain_address(address: str) -> str:
-    """Return an address as it is shown, and as patterns are tried on it.
-
-    That is IPv4 for one mapped into IPv6. The zone is told for link-local addresses alone: no other has one. And IPv6
-    is written without dots, or ::192.0.2.9, whose owner is anybody, would look like an IPv4 address to a pattern.
-    """
-    host, _, zone = address.partition("%")
-    if ":" in host and "." in host:
-        head, _, tail = host.rpartition(":")
-        if host.lower().startswith(_MAPPED):
-            return tail
-        octets = [int(octet) for octet in tail.split(".")]
-        host = f"{head}:{octets[0] << 8 | octets[1]:x}:{octets[2] << 8 | octets[3]:x}"
-    return f"{host}%{zone}" if zone and host.lower().startswith(_LINK_LOCAL) else host
-
-
-def usual_address(text: str) -> str:
-    """Return an address that a person wrote in the form that the log has it. Raises ValueError when it is none."""
-    host, _, zone = text.partition("%")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        usual = socket.inet_ntop(family, socket.inet_pton(family, host))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{text} is no IP address, such as 192.0.2.7 or 2001:db8::7") from error
-    if "%" in text and not re.fullmatch(_ZONE, zone):
-        raise ValueError(f"{text} has no zone behind the %, such as eth0")
-    return plain_address(f"{usual}%{zone}" if zone else usual)
-
-
-def without_zone(address: str) -> str:
-    """Return an address without its zone, if it has one."""
-    return address.partition("%")[0]
-
-
 def socket_address(peer: tuple[Any, ...]) -> str:
     """Return the address in what a socket of IPv4 or IPv6 tells of its peer, with the zone of a link-local one.
 
@@ -159,16 +123,7 @@ def socket_address(peer: tuple[Any, ...]) -> str:
         zone = socket.if_indextoname(scope)
     except OSError:  # it has just gone
         zone = ""
-    return plain_address(f"{without_zone(host)}%{zone if re.fullmatch(_ZONE, zone) else scope}")
-
-
-def full_address(address: str) -> str:
-    """Return an IPv6 address with all its digits and without its zone, any other unchanged."""
-    if ":" not in address:
-        return address
-    address = without_zone(address)
-    digits = socket.inet_pton(socket.AF_INET6, address).hex()
-    return ":".join(digits[start : start + 4] for start in range(0, len(digits), 4))
+    return plain_address(f"{without_zone(host)}%{zone if re.fullmatch(ZONE, zone) else scope}")
 
 
 class Client:

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from zlib import crc32
 
-from mailrecv.client import plain_address
+from mailrecv.address import plain_address
 from mailrecv.limits import Limits
 
 MAX_ROWS = 1 << 16  # far more than a thread each could serve

@@ -12,16 +12,8 @@ from pathlib import Path
 import pytest
 
 from mailrecv import client as client_module
-from mailrecv.client import (
-    MAX_NAMES,
-    Client,
-    Lookup,
-    full_address,
-    look_up,
-    plain_address,
-    socket_address,
-    usual_address,
-)
+from mailrecv.address import full_address, plain_address, usual_address
+from mailrecv.client import MAX_NAMES, Client, Lookup, look_up, socket_address
 from tests.support.configs import client, unasked_client
 
 ADDRESS = "192.0.2.7"
