@@ -6,6 +6,7 @@ import re
 import socket
 
 ZONE = r"[A-Za-z0-9._-]+"  # the name of an interface, or its number
+BITS = {socket.AF_INET: 32, socket.AF_INET6: 128}
 _MAPPED = "::ffff:"  # IPv4-mapped IPv6, RFC 4291 §2.5.5.2
 _LINK_LOCAL = ("fe8", "fe9", "fea", "feb")  # how such addresses begin, RFC 4291 §2.5.6
 
@@ -51,3 +52,14 @@ def full_address(address: str) -> str:
     address = without_zone(address)
     digits = socket.inet_pton(socket.AF_INET6, address).hex()
     return ":".join(digits[start : start + 4] for start in range(0, len(digits), 4))
+
+
+def number_of(address: str) -> tuple[socket.AddressFamily, int]:
+    """Return the family of an address without a zone, and its bits as a number. Raises OSError when it is none."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return family, int.from_bytes(socket.inet_pton(family, address), "big")
+
+
+def address_from(family: socket.AddressFamily, number: int) -> str:
+    """Return the address with these bits."""
+    return plain_address(socket.inet_ntop(family, number.to_bytes(BITS[family] // 8, "big")))
