@@ -35,6 +35,14 @@ class ClientTest(Protocol):
     def may_match_names(self) -> bool:
         """False when no host name can satisfy it, so that none need be asked for."""
 
+    @property
+    def may_match_somebody(self) -> bool:
+        """False when no client at all can satisfy it, for all that can be told."""
+
+    @property
+    def exact(self) -> bool:
+        """True when it says itself which addresses are meant, and matches no others."""
+
     def tried_on(self, client: Known) -> Iterator[tuple[str, Verdict]]:
         """Yield what it is tried on, and with what result: the address first, then the name."""
 
@@ -74,6 +82,8 @@ class Address:
     """`[192.0.2.9]`: exactly that address; a link-local one without a zone is meant on every link."""
 
     may_match_names = False
+    may_match_somebody = True
+    exact = True
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -92,6 +102,8 @@ class Network:
     """`192.0.2.0/24`: all addresses that begin with the same so many bits."""
 
     may_match_names = False
+    may_match_somebody = True
+    exact = True
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -113,6 +125,8 @@ class Network:
 class Expression:
     """A regular expression, for names and for both forms of an address."""
 
+    exact = False
+
     def __init__(self, pattern: Pattern) -> None:
         self.text = pattern.text
         self._pattern = pattern
@@ -124,6 +138,13 @@ class Expression:
         if self._may_match_names is None:
             self._may_match_names = self._find_out()
         return self._may_match_names
+
+    @property
+    def may_match_somebody(self) -> bool:
+        """False when it needs what neither a name nor an address has."""
+        from mailrecv.policy.mixtures import may_match_somebody  # no session wants to know
+
+        return may_match_somebody(self._pattern)
 
     def _find_out(self) -> bool:
         if not self.text.replace("\\.", "").replace("[0-9]", "").strip(_PLAINLY_ADDRESSES):
