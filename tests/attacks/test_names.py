@@ -16,7 +16,7 @@ import pytest
 
 from mailrecv.client import MAX_NAMES
 from tests.clients.servers import Site, Starter, Wire, with_resolver
-from tests.support.network import DNS, Network, Relay
+from tests.support.network import CLIENT_LINK_LOCAL, DNS, Network, Relay
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs_tool("dnsmasq", "ip", "ss", "unshare")]
 
@@ -237,6 +237,28 @@ def test_the_check_and_a_dead_name_server(network: Network, serve: Serve, lie: L
     serve("limit.fcrdns_check on 554 Go away", timeout=1)
     with Relay(network, lie) if lie else nullcontext(), Wire(network.dial("198.51.100.1")) as client:
         assert client.reply() == "421 Your host name cannot be looked up now, try again later"
+
+
+@pytest.mark.attacks(1)
+@pytest.mark.parametrize("check", ["on", "off"])
+def test_a_list_of_addresses_needs_no_name_server(network: Network, serve: Serve, check: str) -> None:
+    """Where addresses alone say who may connect, a stranger is refused for good, and no name server is asked."""
+    serve(f"limit.fcrdns_check {check}", "allow remotehost 203.0.113.0/24", r"allow remotehost ^192\.0\.2\.")
+    with Relay(network, lambda _: []) as relay:
+        for address in ("198.51.100.1", "2001:db8::9"):
+            with Wire(network.dial(address)) as client:
+                assert client.reply() == "554 This server takes no mail from your host"
+        assert relay.questions == 0
+
+
+@pytest.mark.parametrize("zone, code", [("eth0", "220"), ("lo", "554")])
+def test_a_link_has_its_own_addresses(network: Network, serve: Serve, zone: str, code: str) -> None:
+    """A link-local client is known by its address and the interface that it is on."""
+    site = serve("limit.fcrdns_check off", f"allow remotehost [fe80::7%{zone}]")
+    with Wire(network.dial(CLIENT_LINK_LOCAL)) as client:
+        assert client.reply()[:3] == code
+        assert code == "554" or client.ask("HELO me").endswith(f" [{CLIENT_LINK_LOCAL}]")
+    assert NAMED.findall(site.log) == [("unknown", CLIENT_LINK_LOCAL)]
 
 
 # Name servers that lie
