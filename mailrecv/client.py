@@ -3,6 +3,9 @@
 A reverse name counts only if it resolves back to the address (forward-confirmed reverse DNS): whoever owns an address
 block can publish any name for it. The system's resolver is asked (so /etc/hosts and nsswitch.conf hold), once, and only
 when somebody wants the name. It cannot be interrupted, so it runs in a thread that is left behind at the deadline.
+
+Names are looked up as absolute ones, with a final dot. Without it the resolver would go on to complete them with the
+domains of its search list, and confirm names that do not exist.
 """
 
 from __future__ import annotations
@@ -11,8 +14,10 @@ import re
 import socket
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from contextlib import suppress
+from typing import Any, TypeVar
 
+from mailrecv.address import ZONE, full_address, plain_address, usual_address, without_zone
 from mailrecv.values import Value
 
 T = TypeVar("T")
@@ -20,7 +25,8 @@ MAX_NAMES = 10  # of one address that are looked up again; an address with more 
 # Not compiled before DNS was asked: most sessions never do.
 _HOST_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?\.?"
 _NUMERIC = r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?"
-_MAPPED = "::ffff:"  # IPv4-mapped IPv6, RFC 4291 §2.5.5.2
+HOSTS = "/etc/hosts"
+_SCOPE = 3  # where a socket's name has the number of the zone, RFC 3493 §3.3
 _TEMPORARY_HOST_ERRORS = (2, 3)  # netdb.h: TRY_AGAIN, NO_RECOVERY (a server's failure)
 _TEMPORARY_ADDRESS_ERRORS = (socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_MEMORY)
 
@@ -42,7 +48,7 @@ def look_up(address: str) -> Lookup:
     steps: list[str] = []
     temporary = False
     try:
-        first, others, _ = socket.gethostbyaddr(address)
+        first, others, _ = socket.gethostbyaddr(without_zone(address))
     except UnicodeError as error:
         steps.append(f"{address} has a name that is no host name: {error}")
         return Lookup(None, temporary, tuple(steps))
@@ -54,18 +60,44 @@ def look_up(address: str) -> Lookup:
             steps.append(f"{address} has a name that is no host name: {name}")
             continue
         try:
-            found = {str(entry[4][0]) for entry in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
+            found = _addresses(name)
         except (OSError, UnicodeError) as error:
             temporary |= _may_pass(error)
             steps.append(f"{name} has no address: {getattr(error, 'strerror', None) or error}")
             continue
-        confirmed = any(plain_address(other) == address for other in found)
+        confirmed = any(without_zone(plain_address(other)) == without_zone(address) for other in found)
         steps.append(
             f"{address} is named {name}, which {'confirms it' if confirmed else 'is ' + ' '.join(sorted(found))}"
         )
         if confirmed:
             return Lookup(name.rstrip(".").lower(), temporary=False, steps=tuple(steps))
     return Lookup(None, temporary, tuple(steps))
+
+
+def _addresses(name: str) -> set[str]:
+    """Return the addresses of a name, and not of another that begins with it. Raises OSError or UnicodeError.
+
+    glibc finds no name with a final dot in the file of hosts, so that is read here. It comes first, and what stands
+    there is not asked about elsewhere: so it is on every system (nsswitch.conf(5)).
+    """
+    absolute = name.rstrip(".") + "."
+    found = _addresses_in_hosts(name.rstrip("."))
+    return found or {str(entry[4][0]) for entry in socket.getaddrinfo(absolute, None, type=socket.SOCK_STREAM)}
+
+
+def _addresses_in_hosts(name: str) -> set[str]:
+    """Return the addresses that the file of hosts has for a name."""
+    try:
+        with open(HOSTS, encoding="utf-8", errors="replace") as file:
+            lines = [line.partition("#")[0].lower().split() for line in file]
+    except OSError:
+        return set()
+    found = set()
+    for words in lines:
+        if name.lower() in words[1:]:
+            with suppress(ValueError):  # a line whose first word is no address; glibc makes nothing of it either
+                found.add(usual_address(words[0]))
+    return found
 
 
 def is_host_name(text: str) -> bool:
@@ -79,29 +111,19 @@ def _may_pass(error: OSError | UnicodeError) -> bool:
     return isinstance(error, OSError)  # EAI_SYSTEM: the system call's own error
 
 
-def plain_address(address: str) -> str:
-    """Return an address without an IPv6 zone, and as IPv4 where it is one mapped into IPv6."""
-    address = address.partition("%")[0]
-    tail = address[len(_MAPPED) :]
-    return tail if address.lower().startswith(_MAPPED) and "." in tail else address
+def socket_address(peer: tuple[Any, ...]) -> str:
+    """Return the address in what a socket of IPv4 or IPv6 tells of its peer, with the zone of a link-local one.
 
-
-def usual_address(text: str) -> str:
-    """Return an address that a person wrote in the form that the system gives it. Raises ValueError when it is none."""
-    plain = plain_address(text)
-    family = socket.AF_INET6 if ":" in plain else socket.AF_INET
+    Python tells the zone as the number of an interface; people know its name.
+    """
+    host, scope = str(peer[0]), peer[3] if len(peer) > _SCOPE else 0
+    if not scope:
+        return plain_address(host)
     try:
-        return socket.inet_ntop(family, socket.inet_pton(family, plain))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{text} is no IP address, such as 192.0.2.7 or 2001:db8::7") from error
-
-
-def full_address(address: str) -> str:
-    """Return an IPv6 address with all its digits, any other unchanged."""
-    if ":" not in address:
-        return address
-    digits = socket.inet_pton(socket.AF_INET6, address).hex()
-    return ":".join(digits[start : start + 4] for start in range(0, len(digits), 4))
+        zone = socket.if_indextoname(scope)
+    except OSError:  # it has just gone
+        zone = ""
+    return plain_address(f"{without_zone(host)}%{zone if re.fullmatch(ZONE, zone) else scope}")
 
 
 class Client:
@@ -132,9 +154,9 @@ class Client:
 
     @property
     def address_forms(self) -> tuple[str, ...]:
-        """The address; for IPv6 the short form, then the full one."""
-        full = full_address(self.address)
-        return (self.address,) if full == self.address else (self.address, full)
+        """The address without its zone; for IPv6 the short form, then the full one."""
+        short, full = without_zone(self.address), full_address(self.address)
+        return (short,) if full == short else (short, full)
 
     @property
     def name(self) -> str | None:

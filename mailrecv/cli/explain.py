@@ -8,8 +8,9 @@ import os
 import sys
 import time
 
+from mailrecv.address import usual_address
 from mailrecv.cli.action import Actions, Parents, print_anything, say
-from mailrecv.client import Client, Lookup, is_host_name, look_up, usual_address
+from mailrecv.client import Client, Lookup, is_host_name, look_up
 from mailrecv.config.faults import ConfigError
 from mailrecv.config.reader import read_config_and_lines
 from mailrecv.server.domain import host_name

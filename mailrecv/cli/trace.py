@@ -6,9 +6,9 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from mailrecv.address import usual_address
 from mailrecv.cli.action import Actions, Parents, say_text
 from mailrecv.cli.logs import add_options, number, read_log
-from mailrecv.client import usual_address
 
 if TYPE_CHECKING:
     from mailrecv.report.event import Source

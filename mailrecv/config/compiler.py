@@ -166,7 +166,11 @@ class _Errors(Collection[ErrorRule]):
 
 
 def _client_patterns(rules: list[tuple[int, str]]) -> tuple[ClientPattern, ...]:
-    return tuple(ClientPattern(line, Pattern(text, checked=True)) for line, text in rules)
+    if not rules:
+        return ()
+    from mailrecv.policy.client_patterns import client_pattern  # many configurations have none
+
+    return tuple(ClientPattern(line, client_pattern(text, checked=True)) for line, text in rules)
 
 
 def _bucket_of(address: str, buckets: int) -> int:

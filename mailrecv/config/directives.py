@@ -104,14 +104,14 @@ def _deadletter_file(draft: Draft, words: Words, line: int) -> None:
 
 def _allow(draft: Draft, words: Words, line: int) -> None:
     words.one_of("what to allow", ("remotehost",))
-    draft.allow.append(ClientPattern(line, words.pattern("a client's name or address")))
+    draft.allow.append(ClientPattern(line, words.client()))
     words.end()
 
 
 def _allowgroup(draft: Draft, words: Words, line: int) -> None:
     name = words.word(_GROUP)
     patterns = draft.groups.setdefault(name, [])  # a bad pattern still defines the group: one fault is enough
-    patterns.append(ClientPattern(line, words.pattern("a client's name or address")))
+    patterns.append(ClientPattern(line, words.client()))
     words.end()
 
 
@@ -172,8 +172,8 @@ DIRECTIVES: dict[str, Directive] = {
     "logfile": Directive("syslog|PATH", _logfile),
     "loghex": Directive("on|off", _loghex),
     "deadletter_file": Directive("PATH", _deadletter_file),
-    "allow": Directive("remotehost REGEX", _allow),
-    "allowgroup": Directive("+NAME REGEX", _allowgroup),
+    "allow": Directive("remotehost CLIENT", _allow),
+    "allowgroup": Directive("+NAME CLIENT", _allowgroup),
     "deliver": Directive("[allowgroup +NAME] rcpt_to ADDRESS append PATH|maildir DIR|pipe COMMAND...", _deliver),
     "error": Directive("rcpt_to REGEX CODE TEXT...", _error),
     **_limits(),

@@ -13,6 +13,10 @@ from mailrecv.policy.patterns import Pattern
 from mailrecv.reply import Reply
 from mailrecv.values import Value
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mailrecv.policy.client_patterns import ClientTest
+
 SYSLOG = "syslog"  # the word for the system's log in `logfile`
 METHODS = ("append", "maildir", "pipe")
 
@@ -21,7 +25,7 @@ class ClientPattern(Value):
     """`allow remotehost` or `allowgroup`: a pattern for the names and addresses of clients."""
 
     line: int
-    pattern: Pattern
+    pattern: ClientTest
 
 
 class Deliver(Value):

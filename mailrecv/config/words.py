@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from mailrecv.policy.client_patterns import AddressFault, ClientTest, client_pattern
 from mailrecv.policy.patterns import Pattern, PatternFault
 from mailrecv.reply import Reply
 
@@ -125,11 +126,24 @@ class Words:
         try:
             return Pattern(word)
         except PatternFault as fault:
-            column, width = self._last
-            offset = min(fault.offset, width)
-            raise WordFault(
-                column + offset, width - offset, f"bad pattern: {fault.text}, at offset {fault.offset}"
-            ) from None
+            raise self._within(fault) from None
+
+    def client(self) -> ClientTest:
+        """Take a pattern for clients."""
+        word = self.word("a client's name or address, [ADDRESS], ADDRESS/BITS or a regular expression,")
+        try:
+            return client_pattern(word)
+        except AddressFault as fault:
+            raise self.fault(str(fault)) from None
+        except PatternFault as fault:
+            raise self._within(fault) from None
+
+    def _within(self, fault: PatternFault) -> WordFault:
+        """Return a fault at the place in the word taken last where PCRE2 found it."""
+        column, width = self._last
+        offset = min(fault.offset, width)
+        text = f"bad pattern: {fault.text}, at offset {fault.offset}"
+        return WordFault(column + offset, width - offset, text)
 
     def reply(self, default: str) -> Reply:
         """Take a reply code and, to the end of the line, its text.  default: the text when there is none."""

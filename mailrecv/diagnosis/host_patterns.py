@@ -1,8 +1,8 @@
-"""Advice about patterns for clients that match more hosts than their writer meant.
+"""Advice about patterns for clients that match others than their writer meant: too many, everybody, or nobody.
 
-Found by trying. For a string that the pattern matches, other names are made that a stranger can give to a host, and
-other addresses: whatever of these the pattern matches too is told as it is. What to write instead has been tried as
-well: it matches what the pattern was for, and none of the others.
+Found by trying. For what the pattern was meant for, other names are made that a stranger can give to a host, and
+addresses that look alike: whatever of these the pattern matches too is told as it is. What to write instead has been
+tried as well: it matches what the pattern was for, and none of the others.
 """
 
 from __future__ import annotations
@@ -10,108 +10,178 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import ip_address, ip_network
 
-from mailrecv.config.model import ClientPattern, Config
+from mailrecv.client import Client
+from mailrecv.config.model import Config
 from mailrecv.diagnosis.advice import Advice, Source
+from mailrecv.diagnosis.neighbours import Network, meant_for, neighbours, pattern_for
 from mailrecv.diagnosis.samples import has_alternatives, samples
-from mailrecv.policy.patterns import Pattern, PatternFault, Verdict
+from mailrecv.policy.client_patterns import AddressFault, ClientTest, client_pattern, is_network
+from mailrecv.policy.clients import Known, by_address
+from mailrecv.policy.patterns import PatternFault, Verdict
 
 STRANGERS = ("evil.net", "evil.org", "evil.example")  # a name below one of them counts only if it does below all
-UNRELATED = ("one.example", "second.test", "3rd.invalid")  # a pattern that matches all of these is about no host
-_PATTERN_WORD = 2  # of `allow remotehost REGEX` and `allowgroup +NAME REGEX`
+EVERYBODY = {  # hosts that have no letter and no digit in common
+    "IPv4 address": ("1.1.1.1", "203.0.2.30", "99.88.77.66", "254.45.54.5"),
+    "IPv6 address": ("2222:2222:2222:2222:2222:2222:2222:2222", "abcd:efab:cdef:abcd:efab:cdef:abcd:efab", "3fff::4"),
+    "host name": ("one.example", "3rd.kim.my", "huts.fv", "x9-w.qq.bz", "a.b.c.d.e.f.g.h.i.j"),
+}
+_PATTERN_WORD = 2  # of `allow remotehost CLIENT` and `allowgroup +NAME CLIENT`
 _MAX_SHOWN = 3
 _HOST_NAME = re.compile(r"[a-z0-9._-]*[a-z][a-z0-9._-]*", re.IGNORECASE)
-_ADDRESS = re.compile(r"[0-9]{1,3}\.(?:[0-9]{1,3}\.?){0,3}")
-_LITERAL_ADDRESS = re.compile(r"\^?(?:[0-9]|\\?\.)+\$?")
+_BEGINNING = re.compile(r"[0-9]{1,3}\.(?:[0-9]{1,3}\.?){0,3}")  # of an IPv4 address
 _BARE_DOT = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\.(?![*+?{])", re.DOTALL)
+_NO_BEGINNING, _NO_END = re.compile(r"\^(?:\\\.|-)(?![?*{])[^|]*"), re.compile(r"[^|]*(?:\\\.|-)\$")  # no name has such
+_BUT_SOME = "!"  # in a pattern, it rules out some of those who would match
 _TWO_LABELS = 2
+_WHOLE = r"write the whole name or address, from ^ to $, each dot as \. , such as ^mail\.example\.com$"
+_FORMS = r"[192.0.2.9], 192.0.2.0/24 or ^mail\.example\.com$"
 
 
 def advise(config: Config, source: Source) -> Iterator[Advice]:
     """Yield advice about the patterns for clients, those of `allow` and of all groups."""
-    rules = [*config.allow, *(rule for group in config.groups.values() for rule in group)]
-    for rule in rules:
-        yield from _advise(rule, source)
+    for_everybody = "for everybody, remove all `allow` lines"
+    rules = [(rule, for_everybody) for rule in config.allow]
+    for_everybody = "for everybody, name no group in the deliver line"
+    rules += [(rule, for_everybody) for group in config.groups.values() for rule in group]
+    for rule, for_everybody in rules:
+        if finding := _finding(rule.pattern, for_everybody):
+            yield source.advice(rule.line, _PATTERN_WORD, *finding)
 
 
-def _advise(rule: ClientPattern, source: Source) -> Iterator[Advice]:
-    pattern = rule.pattern
-    if _matches_all(pattern, UNRELATED):
-        return
-    for sample in samples(pattern):
-        others = list(dict.fromkeys(strangers(pattern, sample)))[:_MAX_SHOWN]
-        if others:
-            text = f"the pattern also matches {_listed(others)}"
-            yield source.advice(rule.line, _PATTERN_WORD, text, _instead(pattern, sample, others))
-            return
+def _finding(test: ClientTest, for_everybody: str) -> tuple[str, str] | None:
+    """Return what is to be said of a pattern, and what to write instead, or None."""
+    meant = meant_for(test.text)
+    if whom := _everybody(test):
+        instead = f"write: {pattern_for(meant)}" if meant else f"{for_everybody}; for some, write as in {_FORMS}"
+        return f"the pattern matches {whom}", instead
+    if matches_nobody(test):
+        return "the pattern can match nobody", _for_somebody(test.text)
+    if test.exact:
+        return None
+    if meant:
+        others = _first(itertools.chain(_named_like(test, _shown(meant)), _matched(test, neighbours(meant))))
+        return (f"the pattern also matches {_listed(others)}", f"write: {pattern_for(meant)}") if others else None
+    for sample in samples(test.text):
+        if others := _first(strangers(test, sample)):
+            return f"the pattern also matches {_listed(others)}", _instead(test.text, sample, others)
+    return None
 
 
-def strangers(pattern: Pattern, sample: str) -> Iterator[str]:
+# Everybody, or nobody
+
+
+def _everybody(test: ClientTest) -> str:
+    """Return which hosts a pattern all matches, in words, or an empty text."""
+    kinds = [f"every {kind}" for kind, hosts in EVERYBODY.items() if _matches_all(test, hosts)]
+    whom = "everybody" if {*kinds} >= {"every IPv4 address", "every IPv6 address"} else " and ".join(kinds)
+    return f"nearly {whom}" if whom and _BUT_SOME in test.text else whom
+
+
+def matches_nobody(test: ClientTest) -> bool:
+    """Say whether no client can have what a pattern asks for."""
+    at_odds = _NO_BEGINNING.fullmatch(test.text) or _NO_END.fullmatch(test.text)
+    return not test.may_match_somebody or at_odds is not None
+
+
+def _for_somebody(text: str) -> str:
+    """Return what to write instead of a pattern that matches nobody."""
+    if "@" in text:
+        return f"clients are known by host names and addresses, not by mail addresses: write as in {_FORMS}"
+    if "," in text or ";" in text:
+        return "write a line for each host"
+    plain = text.replace("\\", "").removeprefix("^").removesuffix("$")
+    for better in (plain, text.removeprefix("^"), re.sub(r"\\\.\$$", "$", text)):
+        if better != text and (is_network(plain) or better != plain) and _is_right(better):
+            return f"write: {better}"
+    return f"write as in {_FORMS}"
+
+
+# Others than were meant
+
+
+def strangers(test: ClientTest, sample: str) -> Iterator[str]:
     """Yield names and addresses that a pattern matches, and that are not what it was written for.
 
     sample: what it was written for.
     """
-    if _ADDRESS.fullmatch(sample):
-        yield from _below_strangers(pattern, (sample, f"{sample}7", sample.replace(".", "-")))
-        if _LITERAL_ADDRESS.fullmatch(pattern.text):  # else the digits may be there for others
-            yield from itertools.islice(_stranger_addresses(pattern, sample), 1)
+    if _is_address(sample):
+        yield from _named_like(test, sample)
+        whole = _read(f"^(?:{test.text})$")
+        if whole is not None and matches(whole, sample):
+            around = _matched(test, neighbours(ip_network(sample)))
+            yield from itertools.islice((other for other in around if not matches(whole, other)), 1)
+    elif _BEGINNING.fullmatch(sample):
+        yield from _named_like(test, sample)
     elif _HOST_NAME.fullmatch(sample):
-        yield from _below_strangers(pattern, (sample, f"{sample}."))
+        yield from _below_strangers(test, (sample, f"{sample}."))
         if not sample.startswith(".") and sample.count(".") == _TWO_LABELS - 1:
-            yield from _matched(pattern, [f"evil{sample}"])  # in front of more labels it is a name of the same owner
-        yield from _matched(pattern, _with_other_dots(sample, "x"))
+            yield from _matched(test, [f"evil{sample}"])  # in front of more labels it is a name of the same owner
+        yield from _matched(test, _with_other_dots(sample, "x"))
 
 
-def _below_strangers(pattern: Pattern, names: Iterable[str]) -> Iterator[str]:
+def _named_like(test: ClientTest, address: str) -> Iterator[str]:
+    """Yield a name that a pattern matches, and that looks like an IPv4 address, or its beginning."""
+    if ":" not in address:
+        yield from _below_strangers(test, (address, f"{address}7", address.replace(".", "-")))
+
+
+def _below_strangers(test: ClientTest, names: Iterable[str]) -> Iterator[str]:
     """Yield the first of some names, or beginnings of names, that a pattern matches when they lie in any domain."""
     for name in names:
         dot = "" if name.endswith(".") else "."
-        if _matches_all(pattern, [f"{name}{dot}{stranger}" for stranger in STRANGERS]):
+        if _matches_all(test, [f"{name}{dot}{stranger}" for stranger in STRANGERS]):
             yield f"{name}{dot}{STRANGERS[0]}"
             return
-
-
-def _stranger_addresses(pattern: Pattern, sample: str) -> Iterator[str]:
-    labels = sample.rstrip(".").split(".")
-    forms = [sample, *(form for digit in "019" for form in _with_other_dots(sample, digit))]
-    for form in forms:
-        for before in ("", "1", "2"):
-            for after in ("", "0", "1", "5"):
-                address = _completed(before + form + after)
-                if address.split(".")[: len(labels)] != labels and _is_address(address):
-                    yield from _matched(pattern, [address])
-
-
-def _completed(address: str) -> str:
-    """Return the beginning of an IPv4 address made whole."""
-    while address.rstrip(".").count(".") < 3 or address.endswith("."):
-        address += "7" if address.endswith(".") else ".7"
-    return address
-
-
-def _is_address(text: str) -> bool:
-    try:
-        IPv4Address(text)
-    except AddressValueError:
-        return False
-    return True
 
 
 def _with_other_dots(text: str, other: str) -> list[str]:
     return [text[:at] + other + text[at + 1 :] for at, letter in enumerate(text) if letter == "." and at]
 
 
-def _matched(pattern: Pattern, subjects: Iterable[str]) -> list[str]:
-    return [subject for subject in subjects if _matches(pattern, subject)]
+def _shown(meant: Network) -> str:
+    """Return an address that is meant, or the numbers that all of them begin with."""
+    address = str(meant.network_address)
+    return address if ":" in address else ".".join(address.split(".")[: meant.prefixlen // 8])
 
 
-def _matches_all(pattern: Pattern, subjects: Iterable[str]) -> bool:
-    return all(_matches(pattern, subject) for subject in subjects)
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
-def _matches(pattern: Pattern, subject: str) -> bool:
-    return pattern.search(subject, host_name=not _is_address(subject)) is Verdict.YES
+def _read(text: str) -> ClientTest | None:
+    try:
+        return client_pattern(text)
+    except (PatternFault, AddressFault):
+        return None
+
+
+def _matched(test: ClientTest, subjects: Iterable[str]) -> Iterator[str]:
+    return (subject for subject in subjects if matches(test, subject))
+
+
+def _matches_all(test: ClientTest, subjects: Iterable[str]) -> bool:
+    return all(matches(test, subject) for subject in subjects)
+
+
+def matches(test: ClientTest, subject: str) -> bool:
+    """Say whether a pattern matches an address, or a name, each by itself."""
+    if _is_address(subject):
+        who = by_address(Client(subject))
+    else:
+        who = Known("", (), subject, may_be_named=False)
+        if test.exact:
+            return False
+    return any(verdict is Verdict.YES for _, verdict in test.tried_on(who))
+
+
+def _first(others: Iterable[str]) -> list[str]:
+    return list(itertools.islice(dict.fromkeys(others), _MAX_SHOWN))
 
 
 def _listed(names: list[str]) -> str:
@@ -122,11 +192,12 @@ def _listed(names: list[str]) -> str:
 # What to write instead
 
 
-def _instead(pattern: Pattern, sample: str, others: list[str]) -> str:
-    for better in _better(pattern.text, sample):
-        if _is_better(better, sample, others):
+def _instead(text: str, sample: str, others: list[str]) -> str:
+    for better in _better(text, sample):
+        test = _read(better)
+        if test is not None and _is_right(better) and not any(_matched(test, others)) and _is_meant(test, sample):
             return f"write: {better}"
-    return r"write the whole name or address, from ^ to $, each dot as \. , such as ^mail\.example\.com$"
+    return _WHOLE
 
 
 def _better(text: str, sample: str) -> Iterator[str]:
@@ -138,11 +209,12 @@ def _better(text: str, sample: str) -> Iterator[str]:
         body = body[:-1]
     if has_alternatives(body):
         body = f"(?:{body})"
-    if _ADDRESS.fullmatch(sample):
+    if _is_address(sample):
+        yield f"^{body}$"
+    elif _BEGINNING.fullmatch(sample):
         labels = sample.rstrip(".").count(".") + 1
         dot = "" if body.endswith(r"\.") else r"\."
-        rest = {4: "", 3: f"{dot}[0-9]+"}.get(labels, f"{dot}[0-9.]+")
-        yield f"^{body}{rest}$"
+        yield f"^{body}{dot}{r'[0-9]+' if labels == 3 else '[0-9.]+'}$"
     elif "." in sample.strip(".") and not sample.endswith("."):
         if begins or sample.startswith("."):
             yield f"{'^' * begins}{body}$"
@@ -150,12 +222,13 @@ def _better(text: str, sample: str) -> Iterator[str]:
             yield rf"(^|\.){body}$"
 
 
-def _is_better(text: str, sample: str, others: list[str]) -> bool:
-    try:
-        pattern = Pattern(text)
-    except PatternFault:
-        return False
-    meant = _completed(sample) if _ADDRESS.fullmatch(sample) else sample
-    if list(strangers(pattern, sample)):
-        return False
-    return pattern.search(meant) is Verdict.YES and not _matched(pattern, others)
+def _is_right(text: str) -> bool:
+    """Say whether there is nothing to be said of a pattern."""
+    test = _read(text)
+    return test is not None and _finding(test, "") is None
+
+
+def _is_meant(test: ClientTest, sample: str) -> bool:
+    """Say whether a pattern matches what another was written for.  sample: it, or its beginning."""
+    missing = 3 - sample.rstrip(".").count(".") if _BEGINNING.fullmatch(sample) else 0
+    return matches(test, sample.rstrip(".") + ".7" * missing if missing else sample)

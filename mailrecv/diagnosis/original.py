@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from mailrecv.config.directives import OLD_NAMES
 from mailrecv.config.model import Config, Deliver
 from mailrecv.diagnosis.advice import Advice, Source
+from mailrecv.diagnosis.host_patterns import matches
 from mailrecv.diagnosis.samples import samples
-from mailrecv.policy.patterns import Pattern, Verdict
+from mailrecv.policy.client_patterns import ClientTest
 
 _KNOWN = {
     *("domain", "debug", "logfile", "loghex", "deadletter_file", "allow", "allowgroup", "deliver", "error"),
@@ -64,5 +65,5 @@ def _share_clients(config: Config, group: str | None, other: str | None) -> bool
     return any(one.text == another.text or _meet(one, another) or _meet(another, one) for one, another in pairs)
 
 
-def _meet(pattern: Pattern, other: Pattern) -> bool:
-    return any(other.search(sample) is Verdict.YES for sample in samples(pattern))
+def _meet(test: ClientTest, other: ClientTest) -> bool:
+    return any(matches(other, sample) for sample in samples(test.text))

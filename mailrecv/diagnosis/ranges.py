@@ -15,9 +15,9 @@ _PATTERN_WORD = 2  # of `allow remotehost REGEX`, `allowgroup +NAME REGEX` and `
 def advise(config: Config, source: Source) -> Iterator[Advice]:
     """Yield advice about all patterns, for clients and for recipients."""
     for_clients = [*config.allow, *(rule for group in config.groups.values() for rule in group)]
-    patterns = [(rule.line, rule.pattern) for rule in for_clients]
-    patterns += [(rule.line, rule.pattern) for rule in config.errors]
+    patterns = [(rule.line, rule.pattern.text) for rule in for_clients]
+    patterns += [(rule.line, rule.pattern.text) for rule in config.errors]
     for line, pattern in patterns:
-        if _SLIP.search(pattern.text):
+        if _SLIP.search(pattern):
             text = r"the range A-z also holds [ \ ] ^ _ and `, which stand between Z and a"
             yield source.advice(line, _PATTERN_WORD, text, "write: a-z, since letter case makes no difference")

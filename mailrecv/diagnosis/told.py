@@ -104,6 +104,8 @@ def _decision(walk: Walk, step: Step, config: Config) -> str | None:
     if not step.command:
         if step.reply == clients.NOT_ALLOWED:
             return "no `allow remotehost` line matches"
+        if step.reply == clients.NAME_NOT_KNOWN_NOW:
+            return "a line might match the client's name, which DNS cannot tell now"
         return "may connect" if step.line else None
     if not step.command.startswith("RCPT") or walk.recipient is None:
         return None

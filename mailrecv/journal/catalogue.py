@@ -83,6 +83,13 @@ LIMIT_EXCEEDED = Entry(
     "limit.{limit} exceeded",
     ("limit",),
 )
+FAMILY_NOT_SERVED = Entry(
+    "family_not_served",
+    LOG_NOTICE,
+    "0678c4b74982452ab2ba14077fbde28a",
+    "ERROR: a client on a socket of another kind, {family}, was told: {reply}",
+    ("family", "reply"),
+)
 DATA_LINE = Entry(
     "data_line",
     LOG_DEBUG,

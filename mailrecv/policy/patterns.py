@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 MATCH_LIMIT = 20_000  # PCRE2 match() calls; interpreted, these take about a millisecond
 _DIGITS_AND_DOTS = b"0123456789."
+_WITHOUT_LETTERS = [  # tables that put a character in the place of all but digits and dots
+    bytes(octet if octet in _DIGITS_AND_DOTS else other for octet in range(256)) for other in b"0:\0"
+]
 _PREFIX = b"(*LIMIT_MATCH=%d)" % MATCH_LIMIT  # one that a pattern sets itself replaces it
 
 
@@ -52,20 +55,36 @@ class Pattern:
     def search(self, subject: str, *, host_name: bool = False) -> Verdict:
         """Say whether the pattern is found anywhere in `subject`; CANNOT_TELL when that takes too much work.
 
-        host_name: what is found of a host name has to be more than digits and dots. Else a pattern for addresses, such
-        as `^192\\.0\\.2\\.`, would match `192.0.2.evil.net`, a name that anybody can give to a host.
+        host_name: it has to be found because of a letter. Else a pattern for addresses, such as `^192\\.0\\.2\\.`,
+        would match `192.0.2.evil.net`, a name that anybody can give to a host.
         """
         import pcre2
 
-        if self._compiled is None:
-            self._compiled = _compile(self.text)
+        octets = subject.encode("utf-8", "surrogateescape")
         try:
-            found = self._compiled.search(subject.encode("utf-8", "surrogateescape"))
+            found = self._find(octets)
+            if found is None or (host_name and self._needs_no_letter(octets, found)):
+                return Verdict.NO
         except pcre2.LibraryError:  # the match limit; or a pattern that asks for UTF met octets that are none
             return Verdict.CANNOT_TELL
-        if found is None or (host_name and found[0] and not found[0].strip(_DIGITS_AND_DOTS)):
-            return Verdict.NO
         return Verdict.YES
+
+    def _needs_no_letter(self, name: bytes, found: bytes) -> bool:
+        """Say whether the pattern matches a host name whatever stands there in the place of its letters.
+
+        found: what it matches of the name. Where a letter is among that, nothing else is asked. Where none is, as with
+        `^192\\.` and `^(?=192\\.)`, the pattern may still have looked at one around it.
+        """
+        if found.strip(_DIGITS_AND_DOTS):
+            return False
+        return any(self._find(name.translate(others)) is not None for others in _WITHOUT_LETTERS)
+
+    def _find(self, octets: bytes) -> bytes | None:
+        """Return what the pattern matches, or None."""
+        if self._compiled is None:
+            self._compiled = _compile(self.text)
+        match = self._compiled.search(octets)
+        return None if match is None else match[0]
 
     def __repr__(self) -> str:
         return f"Pattern({self.text!r})"

@@ -19,8 +19,9 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from zlib import crc32
 
-from mailrecv.client import plain_address
+from mailrecv.address import plain_address
 from mailrecv.limits import Limits
 
 MAX_ROWS = 1 << 16  # far more than a thread each could serve
@@ -101,12 +102,12 @@ def client_of(address: str | None) -> int:
     """Return the number that stands for a client: never 0, and at most 64 bits.
 
     That is an IPv4 address, or the network of an IPv6 address, its first half (RFC 4291 §2.5.4): whoever has one
-    address of that has them all.
+    address of that has them all. Link-local networks differ by their zone alone, which stands in the half of zeros.
     """
     if address is None:
         return _HERE
-    address = plain_address(address)
-    if ":" not in address:
-        return _IPV4 | int.from_bytes(socket.inet_aton(address), "big")
-    network = int.from_bytes(socket.inet_pton(socket.AF_INET6, address)[:8], "big")
+    host, _, zone = plain_address(address).partition("%")
+    if ":" not in host:
+        return _IPV4 | int.from_bytes(socket.inet_aton(host), "big")
+    network = int.from_bytes(socket.inet_pton(socket.AF_INET6, host)[:8], "big") | crc32(zone.encode())
     return network or _HERE  # ::1

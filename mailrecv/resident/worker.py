@@ -15,12 +15,12 @@ import threading
 import time
 from contextlib import suppress
 
-from mailrecv.client import plain_address
 from mailrecv.config.model import Config
 from mailrecv.journal import catalogue
 from mailrecv.journal.log import Journal
 from mailrecv.reply import Reply
 from mailrecv.resident.register import Full, Register
+from mailrecv.server.activation import UnservedFamily, peer_address
 from mailrecv.server.channel import Stop
 from mailrecv.server.chronicle import record_exception
 from mailrecv.server.domain import host_name
@@ -129,7 +129,7 @@ class Worker:
 
     def _accept(self) -> None:
         try:
-            connection, address = self._shared.listener.accept()
+            connection, _ = self._shared.listener.accept()
         except BlockingIOError:  # another worker was faster
             return
         except OSError as error:  # the client has given up in the meantime; or no descriptor is free just now
@@ -137,11 +137,18 @@ class Worker:
                 self._complain(error)
             time.sleep(_AFTER_FAILED_ACCEPT_SECONDS)
             return
-        host = None if connection.family == socket.AF_UNIX else str(address[0])
+        try:
+            host = peer_address(connection)
+        except OSError:  # the client is gone already
+            connection.close()
+            return
+        except UnservedFamily as unserved:
+            self._service.refuse_family(connection, unserved)
+            return
         try:
             row = self._shared.register.enter(host, self._number, self._shared.config.limits)
         except Full as full:
-            journal = self._shared.journal.bind(client_address=plain_address(host or "127.0.0.1"))
+            journal = self._shared.journal.bind(client_address=host or "127.0.0.1")
             journal.record(catalogue.LIMIT_EXCEEDED, limit=full.limit)
             refuse(connection, getattr(self._shared.config.limits, full.limit).reply)
             return

@@ -10,9 +10,18 @@ import os
 import socket
 import stat
 
+from mailrecv.client import socket_address
 from mailrecv.server.passed import passed_fds
 
 _STANDARD_STREAMS = (0, 1, 2)
+
+
+class UnservedFamily(Exception):
+    """A socket tells nothing of its other end that the configuration could speak of.  name: of its address family."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
 
 
 class ActivationError(Exception):
@@ -44,9 +53,16 @@ def is_listening(given: socket.socket) -> bool:
 
 
 def peer_address(connection: socket.socket) -> str | None:
-    """Return the client's address, or None for a peer on this machine without one (AF_UNIX). Raises OSError."""
+    """Return the client's address, or None for a peer on this machine without one (AF_UNIX).
+
+    Raises OSError when it has left; and UnservedFamily. A virtual machine, by AF_VSOCK, must not count as this machine,
+    which may do more than others.
+    """
+    family = connection.family
+    if family not in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6):
+        raise UnservedFamily(getattr(family, "name", f"family {family}"))
     peer = connection.getpeername()
-    return str(peer[0]) if connection.family in (socket.AF_INET, socket.AF_INET6) else None
+    return None if family == socket.AF_UNIX else socket_address(peer)
 
 
 def _take_from_systemd() -> socket.socket | None:

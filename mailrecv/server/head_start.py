@@ -62,8 +62,11 @@ def _is_client(fd: int, *, checks_name: bool) -> bool:
     connection = _socket.socket(fileno=fd)
     try:
         peer = connection.getpeername()  # raises OSError for a listening socket, and for what is none
-        nameless = connection.family == _socket.AF_UNIX or _is_loopback(peer[0])
-        return connection.type == _socket.SOCK_STREAM and (nameless or not checks_name)
+        if connection.type != _socket.SOCK_STREAM:
+            return False
+        if connection.family in (_socket.AF_INET, _socket.AF_INET6):
+            return not checks_name or _is_loopback(peer[0])
+        return connection.family == _socket.AF_UNIX  # the session turns all others away
     finally:
         connection.detach()
 

@@ -6,11 +6,16 @@ import socket
 
 from mailrecv.client import Client
 from mailrecv.config.model import Config
+from mailrecv.journal import catalogue
 from mailrecv.journal.log import Journal
-from mailrecv.server.activation import peer_address
+from mailrecv.reply import Reply
+from mailrecv.server.activation import UnservedFamily, peer_address
 from mailrecv.server.channel import SocketChannel, Stop, StreamChannel
+from mailrecv.server.refusal import refuse
 from mailrecv.server.session import Session
 from mailrecv.values import Value
+
+NOT_SERVED = Reply(421, "Connections of this kind are not served")
 
 
 class Service(Value):
@@ -36,8 +41,16 @@ class Service(Value):
         except OSError:  # the client was gone before anybody looked
             connection.close()
             return False
+        except UnservedFamily as error:
+            self.refuse_family(connection, error)
+            return False
         client = _local_client() if address is None else Client(address, deadline=deadline)
         return self._session(SocketChannel(connection, self.stop, sent), client, deadline).run()
+
+    def refuse_family(self, connection: socket.socket, error: UnservedFamily) -> None:
+        """Turn away a client on a socket of a family that is not served, and record that."""
+        self.journal.record(catalogue.FAMILY_NOT_SERVED, family=error.name, reply=NOT_SERVED)
+        refuse(connection, NOT_SERVED)
 
     def serve_standard_streams(self, began: float) -> bool:
         """Serve whoever is at standard input and output. Return True when they said QUIT.  began: as above."""

@@ -16,7 +16,7 @@ import pytest
 
 from mailrecv.client import MAX_NAMES
 from tests.clients.servers import Site, Starter, Wire, with_resolver
-from tests.support.network import DNS, Network, Relay
+from tests.support.network import CLIENT_LINK_LOCAL, DNS, Network, Relay
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs_tool("dnsmasq", "ip", "ss", "unshare")]
 
@@ -36,6 +36,9 @@ NAMED = re.compile(r"SMTP connection from remote host (\S+) \[(\S+)\]")
 MANY = [f"{letter}.com" for letter in "abcdefghijklmnopqrstu"]
 
 
+OWN_DOMAIN = "inside.example"  # in the server's search list, and in which anybody may name a host
+
+
 def pointer(address: str, name: str) -> str:
     """Return a record that only says what an address is named."""
     return f"ptr-record={ip_address(address).reverse_pointer},{name}"
@@ -45,6 +48,7 @@ RECORDS = [
     "local=/arpa/",  # no such record, for all that is not here
     "local=/com/",
     "local=/example/",
+    "local=/mail/",
     f"host-record={TRUSTED},198.51.100.1,2001:db8::9",
     "host-record=mail.example,198.51.100.7,2001:db8::7",
     pointer("198.51.100.66", TRUSTED),
@@ -60,6 +64,13 @@ RECORDS = [
     f"cname=to-google.example,{TRUSTED}",
     *(pointer("198.51.100.20", name) for name in MANY),
     f"address=/{MANY[10]}/198.51.100.20",
+    # Names that are none before a domain of the server's own is put behind them
+    pointer("198.51.100.80", "zzz.partner.example"),
+    f"host-record=zzz.partner.example.{OWN_DOMAIN},198.51.100.80",
+    pointer("198.51.100.81", "mail"),
+    f"host-record=mail.{OWN_DOMAIN},198.51.100.81",
+    pointer("2001:db8::8", "partner.example"),
+    f"host-record=partner.example.{OWN_DOMAIN},2001:db8::8",
 ]
 # Who is named what, and has that name.
 CLIENTS = {
@@ -91,11 +102,14 @@ def name_server(network: Network, tmp_path_factory: pytest.TempPathFactory) -> G
 
 @pytest.fixture
 def serve(start: Starter, network: Network, name_server: None, tmp_path: Path) -> Serve:
-    """What runs a server for the network's clients.  directives: besides CONFIG.  timeout: of its resolver."""
+    """What runs a server for the network's clients.
 
-    def serve(*directives: str, timeout: int = 5) -> Site:
+    directives: besides CONFIG.  timeout: of its resolver.  names: other things that this goes by.
+    """
+
+    def serve(*directives: str, timeout: int = 5, **names: str) -> Site:
         site = start.site(*CONFIG, *directives)
-        program = network.at_server(*with_resolver(tmp_path, DNS, f"timeout:{timeout} attempts:1"))
+        program = network.at_server(*with_resolver(tmp_path, DNS, f"timeout:{timeout} attempts:1", **names))
         start.process([*program, "listen", "-c", str(site.config), "[::]:25"], site)
         site.wait_for_log("listening on")
         return site
@@ -139,6 +153,31 @@ def test_only_confirmed_names_belong_to_groups(network: Network, serve: Serve) -
         assert codes_for_groups(network, "2001:db8::7") == ["550", "250"]
         for address in PRETENDERS:
             assert codes_for_groups(network, address) == ["550", "550"], address
+
+
+@pytest.mark.attacks(3)
+def test_the_search_list_makes_no_names(network: Network, serve: Serve) -> None:
+    """A name that exists only with a domain of the search list behind it confirms nobody, with or without dots."""
+    serve(search=f"{OWN_DOMAIN} example")
+    with Relay(network):
+        for address in ("198.51.100.80", "198.51.100.81", "2001:db8::8"):
+            with Wire(network.dial(address)) as client:
+                assert client.reply() == NO_NAME, address
+        with Wire(network.dial("198.51.100.7")) as client:
+            assert client.reply()[:3] == "220"
+
+
+def test_the_file_of_hosts(network: Network, serve: Serve) -> None:
+    """A name in the file of hosts counts, with or without dots; and DNS has no other address for it."""
+    hosts = "198.51.100.90 ups\n198.51.100.91 Printer.Example.\tprinter # in the cellar\n198.51.100.92 mail.example\n"
+    site = serve(search=OWN_DOMAIN, hosts=hosts)
+    with Relay(network):
+        greetings = {}
+        for address in ("198.51.100.90", "198.51.100.91", "198.51.100.92", "198.51.100.7"):
+            with Wire(network.dial(address)) as client:
+                greetings[address] = client.reply()[:3]
+    assert greetings == {**dict.fromkeys(greetings, "220"), "198.51.100.7": "421"}
+    assert [name for name, _ in NAMED.findall(site.log)] == ["ups", "printer.example", "mail.example", "unknown"]
 
 
 @pytest.mark.attacks(1)
@@ -198,6 +237,28 @@ def test_the_check_and_a_dead_name_server(network: Network, serve: Serve, lie: L
     serve("limit.fcrdns_check on 554 Go away", timeout=1)
     with Relay(network, lie) if lie else nullcontext(), Wire(network.dial("198.51.100.1")) as client:
         assert client.reply() == "421 Your host name cannot be looked up now, try again later"
+
+
+@pytest.mark.attacks(1)
+@pytest.mark.parametrize("check", ["on", "off"])
+def test_a_list_of_addresses_needs_no_name_server(network: Network, serve: Serve, check: str) -> None:
+    """Where addresses alone say who may connect, a stranger is refused for good, and no name server is asked."""
+    serve(f"limit.fcrdns_check {check}", "allow remotehost 203.0.113.0/24", r"allow remotehost ^192\.0\.2\.")
+    with Relay(network, lambda _: []) as relay:
+        for address in ("198.51.100.1", "2001:db8::9"):
+            with Wire(network.dial(address)) as client:
+                assert client.reply() == "554 This server takes no mail from your host"
+        assert relay.questions == 0
+
+
+@pytest.mark.parametrize("zone, code", [("eth0", "220"), ("lo", "554")])
+def test_a_link_has_its_own_addresses(network: Network, serve: Serve, zone: str, code: str) -> None:
+    """A link-local client is known by its address and the interface that it is on."""
+    site = serve("limit.fcrdns_check off", f"allow remotehost [fe80::7%{zone}]")
+    with Wire(network.dial(CLIENT_LINK_LOCAL)) as client:
+        assert client.reply()[:3] == code
+        assert code == "554" or client.ask("HELO me").endswith(f" [{CLIENT_LINK_LOCAL}]")
+    assert NAMED.findall(site.log) == [("unknown", CLIENT_LINK_LOCAL)]
 
 
 # Name servers that lie

@@ -357,9 +357,15 @@ def in_private_mounts(*commands: str) -> tuple[str, ...]:
     return ("unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", *PROGRAM)
 
 
-def with_resolver(folder: Path, address: str, options: str = "timeout:30") -> tuple[str, ...]:
-    """Return the program, run where names are asked of the DNS server at this address.  options: of the resolver."""
-    files = {"resolv.conf": f"nameserver {address}\noptions {options}\n", "nsswitch.conf": "hosts: dns\n", "hosts": ""}
+def with_resolver(
+    folder: Path, address: str, options: str = "timeout:30", *, search: str = "", hosts: str = ""
+) -> tuple[str, ...]:
+    """Return the program, run where names are asked of the DNS server at this address.
+
+    options: of the resolver.  search: the domains that complete names.  hosts: the file of hosts, which comes first.
+    """
+    resolver = f"nameserver {address}\noptions {options}\n" + (f"search {search}\n" if search else "")
+    files = {"resolv.conf": resolver, "nsswitch.conf": "hosts: files dns\n", "hosts": hosts}
     for name, text in files.items():
         (folder / name).write_text(text)
     return in_private_mounts(*(f"mount --bind {folder}/{name} /etc/{name}" for name in files))

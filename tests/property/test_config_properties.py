@@ -70,9 +70,10 @@ blanks = st.text(" \t", min_size=1, max_size=3)
 words = st.text(
     st.characters(exclude_categories=["Cs", "Cc"], exclude_characters=" \t"), min_size=1, max_size=8
 ).filter(lambda word: not word.startswith("#"))
-patterns = st.sampled_from([r"^mail[a-z0-9-]*\.google\.com$", r"\.example$", "^#x", "", "^2001:db8:"]).flatmap(
-    lambda start: st.from_regex(r"[a-z0-9é日]{1,5}", fullmatch=True).map(lambda end: f"{start}(?:{end})?")
-)
+regular_expressions = st.sampled_from(
+    [r"^mail[a-z0-9-]*\.google\.com$", r"\.example$", "^#x", "", "^2001:db8:"]
+).flatmap(lambda start: st.from_regex(r"[a-z0-9é日]{1,5}", fullmatch=True).map(lambda end: f"{start}(?:{end})?"))
+patterns = regular_expressions | st.sampled_from(["[192.0.2.9]", "[fe80::1%eth0]", "10.0.0.0/8", "2001:db8::/32"])
 groups = st.sampled_from(["+google_servers", "+g", "+Ü"])
 addresses = words.filter(lambda word: "<" not in word and ">" not in word)
 

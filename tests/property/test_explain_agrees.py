@@ -13,7 +13,12 @@ from mailrecv.client import Client, Lookup
 from tests.dialogue import Dialogue, Sent, all_dialogues
 from tests.support.whole_session import compare
 
-PATTERNS = st.sampled_from([r"\.example$", "^mail", "^192", "google", ".", "^127\\.", "^2001:0db8", "(a+)+$", "^$"])
+PATTERNS = st.sampled_from(
+    [
+        *(r"\.example$", "^mail", "^192", "google", ".", "^127\\.", "^2001:0db8", "(a+)+$", "^$"),
+        *("192.0.2.0/24", "::/0", "[2001:db8::7]", "[127.0.0.1]", r"^(?=192\.)", "^(?=google)"),
+    ]
+)
 ADDRESSES = st.sampled_from(["a@mydomain.com", "B@MyDomain.com", "postmaster@mydomain.com", "c@d", "e"])
 PLACES = [
     "append {dir}/mbox",

@@ -26,6 +26,8 @@ SERVER = "192.0.2.25"
 SERVER_IPV6 = "2001:db8::25"
 CLIENTS = "198.51.100.0/24"  # all of these are addresses of the world
 CLIENTS_IPV6 = ("2001:db8::7", "2001:db8::8", "2001:db8::9")
+SERVER_LINK_LOCAL = "fe80::25%eth0"
+CLIENT_LINK_LOCAL = "fe80::7%eth0"
 DNS = "127.0.0.1"  # for the server's host, whose own loopback this is
 _CLONE_NEWNET = 0x40000000  # sched.h
 _PATIENCE_SECONDS = 10.0
@@ -61,6 +63,8 @@ class Network:
             f"ip -n {self.server} addr add {SERVER_IPV6}/32 dev eth0 nodad",
             f"ip -n {self.world} addr add 192.0.2.1/24 dev eth0",
             *(f"ip -n {self.world} addr add {address}/32 dev eth0 nodad" for address in CLIENTS_IPV6),
+            f"ip -n {self.server} addr add fe80::25/64 dev eth0 nodad",
+            f"ip -n {self.world} addr add fe80::7/64 dev eth0 nodad",
             *(f"ip -n {name} link set {device} up" for name in (self.server, self.world) for device in ("lo", "eth0")),
             f"ip -n {self.world} route add local {CLIENTS} dev lo",
             f"ip -n {self.server} route add {CLIENTS} via 192.0.2.1",
@@ -77,8 +81,8 @@ class Network:
 
     def dial(self, source: str, port: int = 25) -> socket.socket:
         """Return a connection of a client at this address to a port of the server."""
-        server = SERVER_IPV6 if ":" in source else SERVER
-        return inside(self.world, socket.create_connection, (server, port), _PATIENCE_SECONDS, (source, 0))
+        server = SERVER_LINK_LOCAL if "%" in source else SERVER_IPV6 if ":" in source else SERVER
+        return inside(self.world, _dial, source, server, port)
 
     def listens(self, port: int, *, udp: bool = False) -> bool:
         """Say whether somebody on the server's host has bound a port."""
@@ -169,6 +173,11 @@ def _enter(namespace: str) -> None:
     with Path("/run/netns", namespace).open("rb") as network:
         if libc.setns(network.fileno(), _CLONE_NEWNET) != 0:
             raise OSError(ctypes.get_errno(), "setns")
+
+
+def _dial(source: str, server: str, port: int) -> socket.socket:
+    [(*_, whole_source)] = socket.getaddrinfo(source, 0, type=socket.SOCK_STREAM)  # with the number of its zone
+    return socket.create_connection((server, port), _PATIENCE_SECONDS, whole_source)
 
 
 def _bound(address: str, port: int) -> socket.socket:

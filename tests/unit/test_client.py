@@ -7,10 +7,13 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
-from mailrecv.client import MAX_NAMES, Client, Lookup, full_address, look_up, plain_address
+from mailrecv import client as client_module
+from mailrecv.address import full_address, plain_address, usual_address
+from mailrecv.client import MAX_NAMES, Client, Lookup, look_up, socket_address
 from tests.support.configs import client, unasked_client
 
 ADDRESS = "192.0.2.7"
@@ -18,7 +21,7 @@ HOST_NOT_FOUND, TRY_AGAIN, NO_RECOVERY, NO_DATA = 1, 2, 3, 4  # netdb.h
 
 
 class Dns:
-    """Stands in for the system's resolver.  asked: names and addresses, in order."""
+    """Stands in for the system's resolver.  asked: addresses, and names without the final dot of an absolute one."""
 
     def __init__(self, names: list[str] | Exception, addresses: Mapping[str, list[str] | Exception]) -> None:
         self.names = names
@@ -32,6 +35,8 @@ class Dns:
         return self.names[0], self.names[1:], [address]
 
     def getaddrinfo(self, name: str, port: None, **options: object) -> list[tuple[object, ...]]:
+        assert name.endswith(".")
+        name = name[:-1]
         self.asked.append(name)
         found = self.addresses.get(name, socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
         if isinstance(found, Exception):
@@ -40,7 +45,15 @@ class Dns:
 
 
 @pytest.fixture
-def dns(monkeypatch: pytest.MonkeyPatch) -> Dns:
+def hosts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The file of hosts, which is not there yet."""
+    path = tmp_path / "hosts"
+    monkeypatch.setattr(client_module, "HOSTS", str(path))
+    return path
+
+
+@pytest.fixture
+def dns(monkeypatch: pytest.MonkeyPatch, hosts: Path) -> Dns:
     """A resolver that knows no name; a test gives it some."""
     dns = Dns(socket.herror(HOST_NOT_FOUND, "Unknown host"), {})
     monkeypatch.setattr(socket, "gethostbyaddr", dns.gethostbyaddr)
@@ -55,14 +68,55 @@ def dns(monkeypatch: pytest.MonkeyPatch) -> Dns:
         ("::ffff:192.0.2.7", "192.0.2.7"),
         ("::FFFF:192.0.2.7", "192.0.2.7"),
         ("2001:db8::7", "2001:db8::7"),
-        ("fe80::1%eth0", "fe80::1"),
+        ("::ffff:192.0.2.7%eth0", "192.0.2.7"),
+        ("2001:db8::7%eth0", "2001:db8::7"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("febf::1%br-lan.5", "febf::1%br-lan.5"),
+        ("fec0::1%eth0", "fec0::1"),
         ("::ffff:0:7", "::ffff:0:7"),
         ("::1", "::1"),
+        ("::192.0.2.9", "::c000:209"),
+        ("::0.1.0.0", "::1:0"),
     ],
 )
 def test_the_address_is_shown_plainly(address: str, plain: str) -> None:
-    """An IPv4 address mapped into IPv6 is shown as IPv4, and an IPv6 zone is not part of an address."""
+    """IPv4 mapped into IPv6 is shown as IPv4, other IPv6 without dots; only link-local addresses have a zone."""
     assert Client(address).address == plain_address(address) == plain
+
+
+@pytest.mark.parametrize(
+    "text, address",
+    [
+        ("2001:DB8:0::7", "2001:db8::7"),
+        ("FE80::0:1%eth0", "fe80::1%eth0"),
+        ("::192.0.2.9", "::c000:209"),
+        ("::ffff:c000:209", "192.0.2.9"),
+        ("2001:db8::7%eth0", "2001:db8::7"),
+    ],
+)
+def test_an_address_that_a_person_wrote(text: str, address: str) -> None:
+    """However it is written, it is the address that the log shows."""
+    assert usual_address(text) == address
+
+
+@pytest.mark.parametrize(
+    "text", ["192.0.2", "192.0.2.256", "010.0.0.1", "2001:db8", "fe80::1%", "fe80::1%e[h", "1%eth0"]
+)
+def test_no_address(text: str) -> None:
+    """What is no address is told, and so is a zone that no interface can be."""
+    with pytest.raises(ValueError, match=r"%|no IP address"):
+        usual_address(text)
+
+
+def test_the_zone_is_the_name_of_an_interface() -> None:
+    """The kernel tells the zone of a link-local peer as a number; the client has the interface's name."""
+    number = socket.if_nametoindex("lo")
+    assert socket_address(("fe80::1", 25, 0, number)) == "fe80::1%lo"
+    assert socket_address(("fe80::1", 25, 0, 0)) == "fe80::1"
+    assert socket_address(("2001:db8::7", 25, 0, 0)) == "2001:db8::7"
+    assert socket_address(("192.0.2.7", 25)) == "192.0.2.7"
+    gone = 2**31 - 1
+    assert socket_address(("fe80::1", 25, 0, gone)) == f"fe80::1%{gone}"
 
 
 @pytest.mark.parametrize(
@@ -71,6 +125,8 @@ def test_the_address_is_shown_plainly(address: str, plain: str) -> None:
         ("192.0.2.7", ("192.0.2.7",)),
         ("2001:db8::7", ("2001:db8::7", "2001:0db8:0000:0000:0000:0000:0000:0007")),
         ("::", ("::", "0000:0000:0000:0000:0000:0000:0000:0000")),
+        ("fe80::1%eth0", ("fe80::1", "fe80:0000:0000:0000:0000:0000:0000:0001")),
+        ("::192.0.2.9", ("::c000:209", "0000:0000:0000:0000:0000:0000:c000:0209")),
         ("2001:db81:1111:2222:3333:4444:5555:6666", ("2001:db81:1111:2222:3333:4444:5555:6666",)),
     ],
 )
@@ -99,19 +155,35 @@ def test_loopback(address: str, loopback: bool) -> None:
 
 def test_a_name_is_confirmed_by_resolving_back(dns: Dns) -> None:
     """A reverse name that resolves back to the address is the client's name, in lower case, without the last dot."""
-    dns.names, dns.addresses = ["Mail.Example."], {"Mail.Example.": ["192.0.2.1", ADDRESS]}
+    dns.names, dns.addresses = ["Mail.Example."], {"Mail.Example": ["192.0.2.1", ADDRESS]}
     found = look_up(ADDRESS)
     assert (found.name, found.temporary) == ("mail.example", False)
-    assert dns.asked == [ADDRESS, "Mail.Example."]
+    assert dns.asked == [ADDRESS, "Mail.Example"]
 
 
 @pytest.mark.parametrize(
-    "address, answer", [(ADDRESS, "::ffff:192.0.2.7"), ("2001:db8::7", "2001:db8::7"), ("fe80::7", "fe80::7%eth0")]
+    "address, answer",
+    [
+        (ADDRESS, "::ffff:192.0.2.7"),
+        ("2001:db8::7", "2001:db8::7"),
+        ("fe80::7", "fe80::7%eth0"),
+        ("fe80::7%eth0", "fe80::7"),
+    ],
 )
 def test_addresses_are_compared_in_their_plain_form(dns: Dns, address: str, answer: str) -> None:
     """However the resolver writes the address, it is the same."""
     dns.names, dns.addresses = ["mail.example"], {"mail.example": [answer]}
     assert look_up(address).name == "mail.example"
+
+
+def test_the_file_of_hosts_comes_first(dns: Dns, hosts: Path) -> None:
+    """A name in the file of hosts has the addresses that stand there, and DNS is not asked for others."""
+    text = f"# {ADDRESS} comment\nno-address mail\n192.0.2.1\tother MAIL # {ADDRESS}\n\n{ADDRESS} x y.example.\n"
+    hosts.write_bytes(text.encode() + b"192.0.2.9 caf\xe9\n::ffff:192.0.2.7 z")
+    for name, confirmed in [("mail", None), ("x", "x"), ("z", "z"), ("comment", "comment")]:
+        dns.asked, dns.names, dns.addresses = [], [name], {name: [ADDRESS]}
+        assert look_up(ADDRESS).name == confirmed
+        assert (dns.asked == [ADDRESS]) is (name != "comment")
 
 
 def test_a_name_that_resolves_elsewhere_is_no_name(dns: Dns) -> None:

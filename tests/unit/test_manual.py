@@ -112,7 +112,7 @@ def test_man_shows_the_page(source: Path) -> None:
     shown = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     assert shown.stderr == ""
     sections = re.findall(r"(?m)^\.Sh (.*)$", source.read_text(encoding="utf-8"))
-    assert re.findall(r"(?m)^[A-Z][A-Z ,.]+$", shown.stdout) == sections
+    assert re.findall(r"(?m)^[A-Z][A-Z0-9 ,.]+$", shown.stdout) == sections
 
 
 @EACH_PAGE

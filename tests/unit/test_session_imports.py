@@ -40,6 +40,7 @@ GREETING = {  # before the greeting
     *("_collections_abc", "_stat", "genericpath", "os", "posixpath", "stat"),
 }
 SESSION = {  # after it
+    "mailrecv.address",
     "mailrecv.cli",
     "mailrecv.cli.arguments",
     "mailrecv.client",

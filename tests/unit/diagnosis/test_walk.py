@@ -15,7 +15,7 @@ from mailrecv.diagnosis.record import record
 from mailrecv.diagnosis.service import find_service
 from mailrecv.diagnosis.told import in_colour, told
 from mailrecv.diagnosis.walk import Walk, walk
-from tests.support.configs import client
+from tests.support.configs import client, unasked_client
 from tests.support.whole_session import DOMAIN, myself
 
 CONFIG = r"""
@@ -82,8 +82,8 @@ def test_a_client_that_is_not_in_the_group(tmp_path: Path) -> None:
         == """\
 TO:<list@mydomain.com>
        {}/mailrecv.conf:2: allowgroup +partner ^mail\\.partner\\.example$
-           mail.example: no match
            192.0.2.7: no match
+           mail.example: no match
        {}/mailrecv.conf:3: deliver allowgroup +partner rcpt_to list@mydomain.com maildir {}/list
            is for this recipient, but no group here admits the client
 S: 550 Your host is not allowed to send to this address
@@ -114,9 +114,10 @@ def test_the_record(tmp_path: Path) -> None:
                         "line": 2,
                         "directive": r"allowgroup +partner ^mail\.partner\.example$",
                         "pattern": r"^mail\.partner\.example$",
-                        "subject": PARTNER,
-                        "verdict": "yes",
+                        "subject": subject,
+                        "verdict": verdict,
                     }
+                    for subject, verdict in (("192.0.2.7", "no"), (PARTNER, "yes"))
                 ],
             ),
             step("DATA", 354, "Start mail input; end with <CRLF>.<CRLF>"),
@@ -212,9 +213,9 @@ def test_a_client_that_may_not_connect(tmp_path: Path) -> None:
         == """\
 Connection from 2001:db8::7
        {}/mailrecv.conf:1: allow remotehost ^b
-           a: no match
            2001:db8::7: no match
            2001:0db8:0000:0000:0000:0000:0000:0007: no match
+           a: no match
        no `allow remotehost` line matches
 S: 554 This server takes no mail from your host
 
@@ -225,7 +226,39 @@ Result: the mail is refused; the sender gives up and tells its author"""
 def test_a_client_that_may_connect(tmp_path: Path) -> None:
     """The `allow` line that matches is shown."""
     walked = Walked(tmp_path, client(name="b"), "status@mydomain.com", f"allow remotehost ^b{CONFIG}")
-    assert "1: allow remotehost ^b\n           b: matches\n           may connect\nS: 220 " in walked.text
+    assert (
+        "1: allow remotehost ^b\n           192.0.2.7: no match\n           b: matches\n           may connect\nS: 220 "
+        in walked.text
+    )
+
+
+def test_addresses_that_decide_alone(tmp_path: Path) -> None:
+    """Where the address decides who may connect, the name is not asked for, and that is said."""
+    lines = "limit.fcrdns_check off\nallow remotehost 192.0.2.0/24\nallow remotehost [2001:db8::7]"
+    who = unasked_client("198.51.100.7")
+    assert (
+        Walked(tmp_path, who, "status@mydomain.com", lines + CONFIG).text
+        == """\
+Connection from 198.51.100.7
+       its name is not asked for: nothing depends on it
+       {}/mailrecv.conf:2: allow remotehost 192.0.2.0/24
+           198.51.100.7: no match
+       {}/mailrecv.conf:3: allow remotehost [2001:db8::7]
+           198.51.100.7: no match
+       no `allow remotehost` line matches
+S: 554 This server takes no mail from your host
+
+Result: the mail is refused; the sender gives up and tells its author"""
+    )
+    admitted = Walked(tmp_path, unasked_client(), "status@mydomain.com", lines + CONFIG)
+    assert "nothing depends on it\n       {}/mailrecv.conf:2: allow remotehost 192.0.2.0/24\n" in admitted.text
+
+
+def test_a_list_whose_names_dns_cannot_tell(tmp_path: Path) -> None:
+    """Why the refusal is one for now."""
+    lines = "limit.fcrdns_check off\nallow remotehost ^b" + CONFIG
+    walked = Walked(tmp_path, client(temporary=True), "status@mydomain.com", lines)
+    assert "no match\n       a line might match the client's name, which DNS cannot tell now\nS: 421 " in walked.text
 
 
 # Limits

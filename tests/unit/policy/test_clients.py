@@ -8,7 +8,7 @@ import pytest
 
 from mailrecv.client import Client, Lookup
 from mailrecv.config.model import Config
-from mailrecv.policy.clients import NAME_NOT_KNOWN_NOW, NOT_ALLOWED, admit, match
+from mailrecv.policy.clients import NAME_NOT_KNOWN_NOW, NOT_ALLOWED, admit, by_address, match
 from mailrecv.policy.patterns import Verdict
 from mailrecv.reply import Reply
 from tests.support.configs import client, config, unasked_client
@@ -60,7 +60,12 @@ def test_a_dns_that_is_down_is_told_from_a_name_that_is_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", [r"^192\.0\.2\.", r"192\.0\.2\.1", r"^192\.", r"^192[0-9.]+", r"(?<!x)192\.0\.2\.15?"]
+    "pattern",
+    [
+        *(r"^192\.0\.2\.", r"192\.0\.2\.1", r"^192\.", r"^192[0-9.]+", r"(?<!x)192\.0\.2\.15?"),
+        *(r"^(?=192\.0\.2\.)", r"(?<=192\.0\.2\.)", r"192\.0\.2\.\K", r"^(?=192\.0\.2\.|mx\.)", r"^192\.0\.2(?=\.)"),
+        *(r"^(192\.0\.2\.|mx\.)", r"^192\.0\.2\.(?!7)", r"^(?=192)\d", "192.0.2.0/24", r"(?<a>)^192\.0\.2\.(?(a))"),
+    ],
 )
 @pytest.mark.parametrize("name", ["192.0.2.evil.example", "192.0.2.1.evil.example", "192.0.2.15evil.example"])
 def test_a_pattern_for_addresses_lets_in_no_name(pattern: str, name: str) -> None:
@@ -88,19 +93,55 @@ def test_only_clients_that_match_are_let_in(fcrdns: str) -> None:
     assert NOT_ALLOWED.code == 554
 
 
-def test_patterns_are_tried_on_the_name_then_on_the_address() -> None:
-    """Each pattern in file order is tried on the name first, and every test is told."""
-    decision = admit(config("allow remotehost x", r"allow remotehost ^192\."), client(name="mail.example"))
-    assert [(test.line, test.pattern, test.subject, test.verdict) for test in decision.tests] == [
-        (1, "x", "mail.example", Verdict.YES),
+def test_patterns_are_tried_on_the_address_then_on_the_name() -> None:
+    """Each pattern in file order is tried on the address first, and every test is told."""
+
+    def tests(*patterns: str) -> list[tuple[int, str, Verdict]]:
+        lines = [f"allow remotehost {pattern}" for pattern in patterns]
+        decision = admit(config(*lines), client("2001:db8::7", name="mail.example"))
+        return [(test.line, test.subject, test.verdict) for test in decision.tests]
+
+    forms = ["2001:db8::7", "2001:0db8:0000:0000:0000:0000:0000:0007"]
+    assert tests("x") == [*((1, form, Verdict.NO) for form in forms), (1, "mail.example", Verdict.YES)]
+    assert tests("yy", "[2001:db8::8]", "2001:db8::/32") == [
+        *((1, form, Verdict.NO) for form in forms),
+        (2, "2001:db8::7", Verdict.NO),
+        (3, "2001:db8::7", Verdict.YES),
     ]
-    decision = admit(config("allow remotehost y", r"allow remotehost ^192\."), client(name="mail.example"))
-    assert [(test.line, test.subject, test.verdict) for test in decision.tests] == [
+    assert tests("yy", r"^192\.", "z") == [
+        *((1, form, Verdict.NO) for form in forms),
         (1, "mail.example", Verdict.NO),
-        (1, "192.0.2.7", Verdict.NO),
-        (2, "mail.example", Verdict.NO),
-        (2, "192.0.2.7", Verdict.YES),
+        *((2, form, Verdict.NO) for form in forms),
+        *((3, form, Verdict.NO) for form in forms),
+        (3, "mail.example", Verdict.NO),
     ]
+
+
+ADDRESSES_ALONE = ("192.0.2.0/24", "[2001:db8::7]", r"^10\.", "^fd00:", r"^(?=127\.)", r"^192\.0\.2\.[0-9]+$")
+
+
+@pytest.mark.parametrize("fcrdns", ["on", "off", "on 554 Go away"])
+def test_a_list_that_addresses_alone_can_satisfy(fcrdns: str) -> None:
+    """Where no line can match a name, a client whose address none matches is refused for good, without DNS."""
+    configuration = config(f"limit.fcrdns_check {fcrdns}", *(f"allow remotehost {text}" for text in ADDRESSES_ALONE))
+    for address in ("198.51.100.7", "2001:db8::8", "::1", "::192.0.2.7"):
+        decision = admit(configuration, unasked_client(address))
+        assert (decision.reply, decision.line, decision.limit) == (NOT_ALLOWED, 0, None)
+
+
+@pytest.mark.parametrize("before", [(), ("allow remotehost google",), ("allow remotehost .*x",)])
+def test_whom_the_address_admits_needs_no_name(before: tuple[str, ...]) -> None:
+    """A line that matches the address decides, though one before it could match the name; DNS is not asked."""
+    configuration = config(ANY_NAME, *before, "allow remotehost 192.0.2.0/24")
+    assert admit(configuration, unasked_client()).line == len(before) + 2
+
+
+def test_the_check_of_names_holds_for_whom_the_address_admits() -> None:
+    """With limit.fcrdns_check on, a client that the list admits still needs a name."""
+    configuration = config("allow remotehost 192.0.2.0/24")
+    assert refusal(configuration, client(name="mail.example")) is None
+    assert admit(configuration, client()).limit == "fcrdns_check"
+    assert refusal(configuration, client(temporary=True)) == NAME_NOT_KNOWN_NOW
 
 
 @pytest.mark.parametrize(
@@ -138,14 +179,14 @@ def test_a_runaway_pattern_lets_nobody_in() -> None:
     decision = admit(config(runaway), client(name=name))
     assert time.monotonic() - start < 0.25
     assert decision.reply == NOT_ALLOWED
-    assert decision.tests[0].verdict is Verdict.CANNOT_TELL
+    assert [test.verdict for test in decision.tests] == [Verdict.NO, Verdict.CANNOT_TELL]
     decision = admit(config(runaway, "allow remotehost example$"), client(name=name))
     assert (decision.reply, decision.line) == (None, 2)
 
 
 def test_dns_is_not_asked_without_a_pattern() -> None:
     """A group without patterns is no reason to ask for a name."""
-    assert match((), unasked_client()) == (Verdict.NO, 0, ())
+    assert match((), by_address(unasked_client())) == (Verdict.NO, 0, ())
 
 
 def test_a_lookup_that_takes_too_long_ends_the_decision() -> None:

@@ -74,7 +74,10 @@ def test_a_client_that_no_group_admits_is_refused() -> None:
     assert (decision.reply, decision.route, decision.line) == (CLIENT_NOT_IN_GROUP, None, 4)
     assert CLIENT_NOT_IN_GROUP.code == 550
     assert [(test.line, test.subject) for test in decision.tests] == [
-        (line, subject) for line in (1, 2, 3) for subject in ("mail.example", "198.51.100.1")
+        (1, "198.51.100.1"),
+        (1, "mail.example"),
+        (2, "198.51.100.1"),  # as it is, no name can match
+        (3, "198.51.100.1"),
     ]
 
 
@@ -88,6 +91,31 @@ def test_a_group_whose_names_dns_cannot_tell_now_refuses_for_now() -> None:
     )
     assert route(anyone, client(temporary=True), ME).reply == NAME_NOT_KNOWN_NOW  # and not to /b, by chance
     assert route(configuration, client("2001:db8::7", temporary=True), ME).route == Route("append", "/google")
+
+
+def test_groups_that_addresses_alone_can_satisfy() -> None:
+    """No name is asked for where only addresses decide: neither for whom a group admits nor for whom none does."""
+    configuration = config(
+        "allowgroup +net 192.0.2.0/24",
+        r"allowgroup +net ^10\.",
+        f"deliver allowgroup +net rcpt_to {ME} append /net",
+    )
+    assert route(configuration, unasked_client(), ME).line == 3
+    assert route(configuration, unasked_client("198.51.100.1"), ME).reply == CLIENT_NOT_IN_GROUP
+
+
+def test_a_line_that_would_change_nothing_needs_no_name() -> None:
+    """A line that only a name could decide is passed over, where a later one sends the mail to the same place."""
+    groups = ["allowgroup +mail mail", "allowgroup +net 192.0.2.0/24"]
+    named, by_net = (f"deliver allowgroup +{group} rcpt_to {ME} append /x" for group in ("mail", "net"))
+    other = f"deliver allowgroup +mail rcpt_to {ME} append /y"
+    assert route(config(*groups, named, by_net), unasked_client(), ME).line == 4
+    assert route(config(*groups, by_net, other), unasked_client(), ME).line == 3
+    assert route(config(*groups, named, f"deliver rcpt_to {ME} append /x"), client(temporary=True), ME).line == 4
+    for lines in ([other, by_net], [named, other, by_net]):
+        decision = route(config(*groups, *lines), client(temporary=True), ME)
+        assert (decision.reply, decision.line) == (NAME_NOT_KNOWN_NOW, 3)
+        assert route(config(*groups, *lines), client(), ME).line == 2 + len(lines)
 
 
 def test_the_first_error_line_that_matches_refuses() -> None:

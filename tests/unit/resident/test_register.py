@@ -84,14 +84,18 @@ def test_a_limit_that_was_lowered() -> None:
         ("192.0.2.1", "192.0.2.2", False),
         ("2001:db8::1", "2001:db8::2:3:4:5", True),
         ("2001:db8::1", "2001:db8:0:1::1", False),
-        ("fe80::1", "fe80::1%eth0", True),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("fe80::1%eth0", "fe80::1%eth1", False),
+        ("fe80::1%eth0", "fe80::1", False),
+        ("2001:db8::1%eth0", "2001:db8::1", True),
+        ("::192.0.2.1", "192.0.2.1", False),
         ("::1", None, True),
         ("::1", "127.0.0.1", False),
         ("0.0.0.0", None, False),  # noqa: S104 - nobody listens there
     ],
 )
 def test_who_is_the_same_client(one: str, other: str | None, same: bool) -> None:
-    """An IPv4 address is a client, however it is written; of IPv6 addresses the first half counts; none is 0."""
+    """An IPv4 address is a client, however it is written; of IPv6 addresses the first half, and the zone; none is 0."""
     assert (client_of(one) == client_of(other)) is same
     assert 0 not in {client_of(one), client_of(other)}
 

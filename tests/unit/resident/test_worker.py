@@ -95,6 +95,18 @@ def test_no_thread_to_be_had(serving: Serving) -> None:
         assert client.recv(100).startswith(b"220 ")
 
 
+def test_a_socket_of_another_family(tmp_path: Path) -> None:
+    """Whoever comes by a socket that tells no address is turned away, and holds no row; the log says so."""
+    log = tmp_path / "log"
+    serving = Serving(log, own_listener=False)
+    vsock = mock.PropertyMock(return_value=socket.AF_VSOCK)
+    with mock.patch.object(socket.socket, "family", vsock), serving.connect() as client:
+        assert client.recv(100) == b"421 Connections of this kind are not served\r\n"
+    assert serving.register.connections == 0
+    serving.end()
+    assert "on a socket of another kind, AF_VSOCK, was told: 421 Connections of this kind are not" in log.read_text()
+
+
 def test_clients_that_are_gone_at_once(serving: Serving) -> None:
     """Clients that vanish before they are served end no worker."""
     for _ in range(20):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mailrecv.server.activation import is_listening, peer_address
+from mailrecv.server.activation import UnservedFamily, is_listening, peer_address
 from mailrecv.server.refusal import turn_away
 
 # Takes the socket, tells it what it is, and makes as much noise as it can.
@@ -167,6 +167,15 @@ def test_peer_address() -> None:
         assert peer_address(local) is None
     with socket.socket() as unconnected, pytest.raises(OSError, match="not connected"):
         peer_address(unconnected)
+
+
+@pytest.mark.parametrize("family", [socket.AF_VSOCK, socket.AF_TIPC, 12345])
+def test_other_families(family: int) -> None:
+    """A peer on a socket of any other family is not taken for this machine."""
+    with connected() as (local, _):
+        strange = socket.socket(family, socket.SOCK_STREAM, fileno=os.dup(local.fileno()))
+        with strange, pytest.raises(UnservedFamily, match=getattr(family, "name", "12345")):
+            peer_address(strange)
 
 
 def test_file_from_systemd() -> None:
