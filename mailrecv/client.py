@@ -130,7 +130,7 @@ class Client:
     """The host at the other end of a connection.
 
     address: as the socket has it.  name: when it is known without DNS.  deadline: on the monotonic clock, in seconds;
-    asking for the name raises TimeoutError when it passes.  resolve: asks DNS.
+    asking for the name raises TimeoutError when it passes; it may be moved.  resolve: asks DNS.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class Client:
         self.address = plain_address(address)
         self._known_name = name
         self._lookup: Lookup | None = None
-        self._deadline = deadline
+        self.deadline = deadline
         self._resolve = resolve
 
     @property
@@ -189,9 +189,9 @@ class Client:
     def _look_up(self) -> Lookup:
         if self._known_name is not None:
             return Lookup(self._known_name, temporary=False, steps=())
-        if self._deadline is None:
+        if self.deadline is None:
             return self._resolve(self.address)
-        return within(self._deadline - time.monotonic(), self._resolve, self.address)
+        return within(self.deadline - time.monotonic(), self._resolve, self.address)
 
 
 def within(seconds: float, resolve: Callable[[str], T], subject: str) -> T:

@@ -59,12 +59,13 @@ def run(options: argparse.Namespace) -> int:
         print(f"mailrecv: {error}", file=sys.stderr)
         return os.EX_NOUSER
     source = Source(config.path, lines)
-    limit_seconds = config.limits.connection_secs.value
-    domain = config.domain or host_name(limit_seconds)
+    domain = config.domain or host_name(config.limits.connection_secs.value)
     name = options.client_name
     given = Lookup(None if name == NO_NAME else name, temporary=False, steps=())
     resolve = look_up if name is None else lambda _: given
-    client = Client(options.client, deadline=time.monotonic() + limit_seconds, resolve=resolve)
+    client = Client(options.client, resolve=resolve)
+    limit = config.limits.before_recipient(exempt=client.loopback)
+    client.deadline = time.monotonic() + getattr(config.limits, limit).value
     message = {"sender": options.sender, "recipient": options.recipient}
     walked = walk(config, source, domain, client, service, **message, name_given=name is not None)
     if options.json:

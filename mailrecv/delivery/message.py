@@ -17,8 +17,8 @@ class Message(Value):
     """A message with its envelope.
 
     id: unique, in the 250 reply, the trace lines and the log.  sender: the reverse path, empty for the null path.
-    helo: what the client called itself.  client_name, client_address: who it is; the name may be `unknown`.
-    domain: this server.  received: seconds since the epoch.  data: the mail data, as it came.
+    helo: what the client called itself, perhaps nothing.  client_name, client_address: who it is; the name may be
+    `unknown`.  domain: this server.  received: seconds since the epoch.  data: the mail data, as it came.
     """
 
     id: str
@@ -43,9 +43,9 @@ class Message(Value):
         """Return the Return-Path and Received lines for one recipient.
 
         What the client called itself is free text, so anything that could be taken for a part of the line is shown as
-        `?`. The addresses come from the grammar, which lets no control character pass.
+        `?`, and nothing at all as `unknown`. The addresses come from the grammar, which lets no control character pass.
         """
-        helo = _NOT_IN_A_HOST_NAME.sub("?", self.helo)
+        helo = _NOT_IN_A_HOST_NAME.sub("?", self.helo) or "unknown"
         date = time.strftime("%a, %d %b %Y %H:%M:%S %z", time.localtime(self.received))
         return (
             f"Return-Path: <{self.sender}>\n"

@@ -66,7 +66,7 @@ def _impossible_address(config: Config, address: str) -> tuple[str, str] | None:
         text = "this line is never reached: limit.smtp_ascii refuses such an address"
         return text, "write an address in ASCII, or limit.smtp_ascii off"
     try:
-        path = parse_path(b"TO:<" + octets + b">", b"TO", "", allow_null=False)
+        path = parse_path(b"TO:<" + octets + b">", b"TO", "", reverse=False)
     except Malformed:
         return "this line is never reached: SMTP knows no such address", "write an address as in name@mydomain.com"
     if not path.domain and path.local_part == "postmaster":

@@ -34,6 +34,7 @@ _FATES = {
 _LIMITS = {
     "fcrdns_check": "turns away clients without a name that DNS confirms",
     "connection_secs": "is exceeded by DNS",
+    "start_secs": "is exceeded by DNS",
     "smtp_ascii": "refuses what is not printable ASCII",
 }
 _GOOD, _BAD = "32", "31"  # green and red, of ECMA-48's SGR

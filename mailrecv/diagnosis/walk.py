@@ -25,7 +25,6 @@ from mailrecv.server.session import OK, START_MAIL_INPUT, greeting, hello
 from mailrecv.values import Value
 
 ID = "ID"  # stands for the message's id, which each message gets anew
-_TOO_SLOW = "connection_secs"  # the limit that DNS runs into
 
 
 class Step(Value):
@@ -147,10 +146,11 @@ class _Session:
         try:
             step = self._step(line)
         except TimeoutError:
-            reply = self._config.limits.connection_secs.reply
+            limit = self._config.limits.before_recipient(exempt=self._client.loopback)
+            reply = getattr(self._config.limits, limit).reply
             self._machine.close(reply)
             dns = (f"no answer about {self._client.address} in time",)
-            step = Step(line, reply, limit=_TOO_SLOW, named=True, dns=dns)
+            step = Step(line, reply, limit=limit, named=True, dns=dns)
         if step.limit is not None:
             step = step.replace(line=self._source.line_of(f"limit.{step.limit}"))
         self.steps.append(step)

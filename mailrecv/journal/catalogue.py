@@ -105,6 +105,12 @@ LEFT_WITHOUT_QUIT = Entry(
     "WARNING: the client left without QUIT",
     flag="w",
 )
+END_MISSED = Entry(
+    "end_missed",
+    LOG_NOTICE,
+    "c2d4e53d5325448bbfdba1d6791243fc",
+    "WARNING: the message was not complete: the dot at its end came with a bare LF, where only CRLF ends a line",
+)
 REPEATED_RECIPIENT = Entry(
     "repeated_recipient",
     LOG_DEBUG,

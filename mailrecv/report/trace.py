@@ -47,7 +47,7 @@ def _client(events: Sequence[Event]) -> str:
         facts.update(
             (name, event.facts[name]) for name in ("client_name", "client_address", "helo") if name in event.facts
         )
-    said = f", HELO {facts['helo']}" if "helo" in facts else ""
+    said = f", HELO {facts['helo']}" if facts.get("helo") else ""
     return f"{facts.get('client_name', 'unknown')} [{facts.get('client_address', 'not known')}]{said}"
 
 

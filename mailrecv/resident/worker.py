@@ -9,11 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import queue
+import resource
 import select
 import socket
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 
 from mailrecv.config.model import Config
 from mailrecv.journal import catalogue
@@ -39,6 +41,8 @@ NO_THREAD = Reply(421, "Too busy, try again later")
 _AFTER_FAILED_ACCEPT_SECONDS = 0.05
 _CLIENT_FOR_ONE = select.EPOLLIN | select.EPOLLEXCLUSIVE  # wakes one of all the workers, not each of them for nothing
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # all else is about the client (accept(2))
+_DESCRIPTORS_PER_CONNECTION = 5  # at most: the client, the mail data, and what its delivery takes
+_OTHER_DESCRIPTORS = 64
 _BETWEEN_COMPLAINTS_SECONDS = 60.0  # a shortage lasts, and is met with each try
 
 
@@ -64,6 +68,7 @@ class Worker:
         self._number = number
         self._supervisor = supervisor
         self._stop = Stop()
+        _allow_descriptors(shared.config.limits.connections.value)
         domain = shared.config.domain or host_name(shared.config.limits.connection_secs.value)
         self._service = Service(shared.config, domain, shared.journal, self._stop)
         self._rows: set[int] = set()  # of the register: a session each
@@ -174,7 +179,8 @@ class Worker:
         while True:
             connection, row = self._taken.get()
             try:
-                self._service.serve_connection(connection, time.monotonic())
+                parted = partial(self._shared.register.part, row)
+                self._service.serve_connection(connection, time.monotonic(), parted=parted)
             except Exception as error:  # noqa: BLE001 - one session must not end the others
                 record_exception(self._shared.journal, error)
             finally:
@@ -185,3 +191,16 @@ class Worker:
         self._shared.register.leave(row)
         if not self._accepts:  # the main thread waits for the last one, and has looked at the rows after it said so
             os.eventfd_write(self._session_ended, 1)
+
+
+def _allow_descriptors(connections: int) -> None:
+    """Raise the limit of descriptors to what so many connections need, all of them here, as far as the system lets it.
+
+    The usual one, 1024, is for programs that use select(2), and has to be raised by those that do not. The commands
+    that are run inherit it; they have only a few descriptors open, so that each fits into select(2) as before.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(_OTHER_DESCRIPTORS + connections * _DESCRIPTORS_PER_CONNECTION, hard)
+    if soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

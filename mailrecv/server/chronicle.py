@@ -110,6 +110,10 @@ class Chronicle:
             for line in lines:
                 self._journal.record(catalogue.DATA_LINE, text=line)
 
+    def end_missed(self) -> None:
+        """The session ends in mail data, after what its client may have taken for the end of it."""
+        self._journal.record(catalogue.END_MISSED)
+
     def spool_failed(self, error: OSError) -> None:
         """The mail data could not be kept."""
         self._journal.record(catalogue.SPOOL_FAILED, reason=reason(error))

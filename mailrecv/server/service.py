@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 from mailrecv.client import Client
 from mailrecv.config.model import Config
@@ -29,13 +30,14 @@ class Service(Value):
     journal: Journal
     stop: Stop
 
-    def serve_connection(self, connection: socket.socket, began: float, sent: bytes = b"") -> bool:
+    def serve_connection(
+        self, connection: socket.socket, began: float, sent: bytes = b"", *, parted: Callable[[], None] = lambda: None
+    ) -> bool:
         """Serve the client of a connected socket, and close it. Return True when the client said QUIT.
 
         began: since when the client has been waiting, on the monotonic clock.  sent: what it has been sent
-        of the greeting.
+        of the greeting.  parted: called when the last reply was sent; to close the connection may take longer.
         """
-        deadline = self._deadline(began)
         try:
             address = peer_address(connection)
         except OSError:  # the client was gone before anybody looked
@@ -44,8 +46,8 @@ class Service(Value):
         except UnservedFamily as error:
             self.refuse_family(connection, error)
             return False
-        client = _local_client() if address is None else Client(address, deadline=deadline)
-        return self._session(SocketChannel(connection, self.stop, sent), client, deadline).run()
+        client = _local_client() if address is None else Client(address)
+        return self._session(SocketChannel(connection, self.stop, sent), client, began).run(parted)
 
     def refuse_family(self, connection: socket.socket, error: UnservedFamily) -> None:
         """Turn away a client on a socket of a family that is not served, and record that."""
@@ -54,13 +56,10 @@ class Service(Value):
 
     def serve_standard_streams(self, began: float) -> bool:
         """Serve whoever is at standard input and output. Return True when they said QUIT.  began: as above."""
-        return self._session(StreamChannel(0, 1, self.stop), _local_client(), self._deadline(began)).run()
+        return self._session(StreamChannel(0, 1, self.stop), _local_client(), began).run()
 
-    def _session(self, channel: SocketChannel | StreamChannel, client: Client, deadline: float) -> Session:
-        return Session(channel, client, config=self.config, domain=self.domain, journal=self.journal, deadline=deadline)
-
-    def _deadline(self, began: float) -> float:
-        return began + self.config.limits.connection_secs.value
+    def _session(self, channel: SocketChannel | StreamChannel, client: Client, began: float) -> Session:
+        return Session(channel, client, config=self.config, domain=self.domain, journal=self.journal, began=began)
 
 
 def _local_client() -> Client:

@@ -45,6 +45,12 @@ def hello(domain: str, client: Client) -> Reply:
     return Reply(250, f"{domain} Hello {client.shown_name} [{client.address}]")
 
 
+def _harmless(helo: str) -> str:
+    """Return what a client calls itself as others get to see it: nothing unless it is ASCII, and never an option."""
+    helo = helo if helo.isascii() else ""
+    return "?" + helo[1:] if helo.startswith("-") else helo
+
+
 class _OutOfTime(Exception):
     """A time limit has passed."""
 
@@ -74,27 +80,35 @@ class Session:
     """One SMTP session.
 
     channel: the connection.  client: who is at its other end.  config: what holds for it.  domain: what this server
-    calls itself.  journal: where it is recorded.  deadline: of the connection, on the monotonic clock.
+    calls itself.  journal: where it is recorded.  began: since when the client has been waiting, on the monotonic
+    clock.
     """
 
     def __init__(
-        self, channel: Channel, client: Client, *, config: Config, domain: str, journal: Journal, deadline: float
+        self, channel: Channel, client: Client, *, config: Config, domain: str, journal: Journal, began: float
     ) -> None:
         self._channel = channel
         self._client = client
         self._config = config
         self._domain = domain
-        self._deadline = deadline
+        self._began = began
+        self._allow_until(config.limits.before_recipient(exempt=client.loopback))
         self._chronicle = Chronicle(journal, client, config.debug)
         self._machine = smtp.Receiver(domain, config.limits)
         self._helo = ""
         self._transaction: _Transaction | None = None
 
-    def run(self) -> bool:
-        """Serve the client to the end of its session, close the connection. Return True when the client said QUIT."""
+    def run(self, parted: Callable[[], None] = lambda: None) -> bool:
+        """Serve the client to the end of its session, close the connection. Return True when the client said QUIT.
+
+        parted: called when the last reply was sent; a client may take its time to close the connection after that.
+        """
         cause = "error"
         try:
             cause = self._serve()
+            parted()
+            if self._machine.missed_end:
+                self._chronicle.end_missed()
             self._drop_transaction()
             self._chronicle.ended(cause, self._machine.commands)
         finally:
@@ -128,7 +142,7 @@ class Session:
                 self._exchange(last=True)
                 return event.cause
             if time.monotonic() >= self._deadline:
-                raise _OutOfTime("connection_secs")
+                raise _OutOfTime(self._time_limit)
             match event:
                 case smtp.NEED_DATA:
                     self._exchange()
@@ -172,6 +186,12 @@ class Session:
 
     # The connection
 
+    def _allow_until(self, limit: str) -> None:
+        """Let the session last until the limit of this name."""
+        self._time_limit = limit
+        self._deadline = self._began + getattr(self._config.limits, limit).value
+        self._client.deadline = self._deadline
+
     def _exchange(self, *, last: bool = False) -> None:
         """Send what waits to be sent and, unless that was the last of it, give the machine what comes next."""
         idle_deadline = time.monotonic() + self._config.limits.idle_secs.value
@@ -181,7 +201,7 @@ class Session:
             if not last:
                 self._machine.receive_data(self._channel.receive(deadline))
         except TimeoutError:
-            raise _OutOfTime("idle_secs" if deadline < self._deadline else "connection_secs") from None
+            raise _OutOfTime("idle_secs" if deadline < self._deadline else self._time_limit) from None
         except ConnectionError:
             raise _ClientGone from None
 
@@ -212,7 +232,7 @@ class Session:
 
     def _introduce(self, name: str) -> None:
         self._drop_transaction()
-        self._helo = name
+        self._helo = _harmless(name)
         self._chronicle.introduced(name)
         self._answer(hello(self._domain, self._client))
 
@@ -230,6 +250,7 @@ class Session:
         else:
             destination = Destination(recipient, decision.route.method, decision.route.target)
             destinations[recipient.lower()] = destination
+        self._allow_until("connection_secs")
         self._answer(OK)
 
     def _decide(self, ask: Callable[[], Decision]) -> Decision:
@@ -238,7 +259,7 @@ class Session:
         try:
             return ask()
         except TimeoutError:
-            raise _OutOfTime("connection_secs") from None
+            raise _OutOfTime(self._time_limit) from None
         finally:
             if self._client.looked_up and not looked_up_before:
                 self._chronicle.name_looked_up(self._client)

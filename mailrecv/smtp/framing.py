@@ -44,6 +44,10 @@ class LineReader:
         self._octets = self._octets[self._start :] + octets
         self._start = 0
 
+    def starts_with(self, octets: bytes) -> bool:
+        """Say whether what follows the last line returned starts with these octets; it need not be a line yet."""
+        return self._octets.startswith(octets, self._start)
+
     def take_rest(self) -> bytes:
         """Hand over what follows the last line returned, and forget it."""
         rest = self._octets[self._start :]
@@ -152,3 +156,23 @@ class _LF:
     def decode(cls, octets: bytes) -> bytes:
         """Decode a block that need not be plain."""
         return cls._LINE_START.sub(b"\n", octets)
+
+
+class FalseEnd:
+    """Looks for what a client may take for the end of its mail data, in a session where only CRLF ends a line: a dot on
+    a line of its own, with a bare LF before or behind it. Such a client waits for a reply for ever.
+
+    seen: whether there was one.
+    """
+
+    _FOUND = Search(rb"\n\.\r?\n")  # the end itself is of this form too, but is not among what is fed
+
+    def __init__(self) -> None:
+        self.seen = False
+        self._last = b"\n"  # as in MailDataReader, the data begins after a line end
+
+    def feed(self, octets: bytes) -> None:
+        """Look at mail data as it came over the wire, which has not ended yet."""
+        if not self.seen:
+            self.seen = self._FOUND(self._last + octets[:3]) or self._FOUND(octets)
+            self._last = (self._last + octets[-3:])[-3:]

@@ -41,17 +41,32 @@ from mailrecv.smtp.events import (
     Reset,
     Text,
 )
-from mailrecv.smtp.framing import LineReader, MailDataReader
-from mailrecv.smtp.grammar import Malformed, Path, parse_command, parse_name, parse_path
+from mailrecv.smtp.framing import FalseEnd, Framing, LineReader, MailDataReader
+from mailrecv.smtp.grammar import (
+    Malformed,
+    Path,
+    first_word,
+    is_field_name,
+    is_http_method,
+    parse_command,
+    parse_name,
+    parse_path,
+)
 from mailrecv.smtp.states import TRANSITIONS, State, Verb
 
-_NOT_PRINTABLE = re.compile(rb"[^\x20-\x7e]")
+_NOT_PRINTABLE = re.compile(rb"[^\t\x20-\x7e]")
+_TLS_HELLO = b"\x16\x03"  # RFC 8446 §5.1: a record of a handshake, and the first half of its version
 
 OK = Reply(250, "OK")
 UNKNOWN_COMMAND = Reply(500, "Command not recognized")
 LINE_TOO_LONG = Reply(500, "Line too long")
 NO_EHLO = Reply(500, "EHLO is not supported, use HELO")
 NOT_IMPLEMENTED = Reply(502, "Command not implemented")
+NO_STARTTLS = Reply(502, "STARTTLS is not supported, go on without TLS")
+NO_AUTH = Reply(502, "AUTH is not supported, go on without it")
+NO_TLS = Reply(421, "That is TLS, and this server speaks SMTP without it")
+NO_HTTP = Reply(421, "That is HTTP, and this server speaks SMTP")
+NO_HEADER = Reply(421, "That is a line of a message: say DATA first")
 CANNOT_VERIFY = Reply(252, "Cannot verify the user, but will take mail for known recipients")
 HELP = Reply(
     214,
@@ -72,6 +87,8 @@ _QUESTION_VERBS = {
     Data: Verb.DATA,
     EndOfMail: Verb.END,
 }
+_STARTS_OVER = (Verb.HELO, Verb.EHLO, Verb.MAIL, Verb.DATA, Verb.RSET)  # each ends what a MAIL before it has begun
+_SHOWN_TO_OTHERS = (Verb.MAIL, Verb.RCPT, None)  # commands that smtp_ascii is about; None is an unknown one
 
 
 class MisuseError(RuntimeError):
@@ -93,7 +110,9 @@ class Receiver:
         self._unknown_commands = 0
         self._refused_commands = 0
         self._recipients = 0
+        self._sender_was_given = False  # well or badly, since the last command of _STARTS_OVER
         self._too_large = False  # the mail data is over its limit
+        self._false_end: FalseEnd | None = None
         self._lines = LineReader()
         self._mail_data: MailDataReader | None = None
         self._unread = b""  # mail data that came but was not decoded yet
@@ -157,6 +176,11 @@ class Receiver:
         self._send(reply)
         return reply
 
+    @property
+    def missed_end(self) -> bool:
+        """True while mail data goes on after what its client may have taken for the end of it (see `FalseEnd`)."""
+        return self._mail_data is not None and self._false_end is not None and self._false_end.seen
+
     def close(self, reply: Reply) -> None:
         """End the session from this side with `reply`, at any time, whatever is being asked or read."""
         self._question = None
@@ -168,6 +192,8 @@ class Receiver:
     # Commands
 
     def _read_command(self) -> Event:
+        if self.commands == 0 and self._lines.starts_with(_TLS_HELLO):
+            return self._refused_for_good(b"", None, NO_TLS)
         read = self._lines.next_line()
         if read is None:
             return NEED_DATA
@@ -175,22 +201,47 @@ class Receiver:
         self.commands += 1
         if self.commands > self._limits.smtp_commands.value:
             return self._refused_for_good(line, "smtp_commands", self._limits.smtp_commands.reply)
+        command = parse_command(line)
+        verb = command and command.verb
+        if command is None and (farewell := self._farewell(line)) is not None:
+            return self._refused_for_good(line, None, farewell)
+        counted = verb is Verb.MAIL or not self._follows_refused_sender
+        if verb in _STARTS_OVER:
+            self._sender_was_given = verb is Verb.MAIL
         if overlong:
             return self._refused(line, LINE_TOO_LONG)
-        if self._limits.smtp_ascii.on and _NOT_PRINTABLE.search(line):
+        if verb in _SHOWN_TO_OTHERS and self._limits.smtp_ascii.on and _NOT_PRINTABLE.search(line):
             return self._refused(line, self._limits.smtp_ascii.reply, limit="smtp_ascii")
-        command = parse_command(line)
         if command is None:
             self._unknown_commands += 1
             if self._unknown_commands > self._limits.smtp_unknowncmd.value:
                 return self._refused_for_good(line, "smtp_unknowncmd", self._limits.smtp_unknowncmd.reply)
             return self._refused(line, UNKNOWN_COMMAND)
         if (self.state, command.verb) not in TRANSITIONS:
-            return self._refused(line, self._bad_sequence(command.verb))
+            return self._refused(line, self._bad_sequence(command.verb), counted=counted)
         try:
             return self._obey(command.verb, command.argument, line)
         except Malformed as fault:
             return self._refused(line, Reply(fault.code, fault.text))
+
+    def _farewell(self, line: bytes) -> Reply | None:
+        """Return the last reply to a client that does not speak SMTP, or None.
+
+        Others may have talked a program into sending SMTP commands in the body of its HTTP request; and of a message
+        that is sent without DATA, no line must be taken for a command.
+        """
+        word = first_word(line)
+        if self.commands == 1 and is_http_method(word):
+            return NO_HTTP
+        return NO_HEADER if is_field_name(word) else None
+
+    @property
+    def _follows_refused_sender(self) -> bool:
+        """True where a client that sends its commands without a wait has not heard yet that its MAIL was refused.
+
+        All that it says of recipients is refused with it, and to count that would end the session for one mistake.
+        """
+        return self._sender_was_given and self.state in (State.START, State.IDLE)
 
     def _obey(self, verb: Verb, argument: bytes, line: bytes) -> Event:
         """Carry out a command whose place in the session is right; raise Malformed for a bad argument."""
@@ -198,9 +249,9 @@ class Receiver:
             case Verb.HELO:
                 return Helo(line, parse_name(argument))
             case Verb.MAIL:
-                return Mail(line, parse_path(argument, b"FROM", "MAIL FROM:<address>", allow_null=True))
+                return Mail(line, parse_path(argument, b"FROM", "MAIL FROM:<address>", reverse=True))
             case Verb.RCPT:
-                path = parse_path(argument, b"TO", "RCPT TO:<address>", allow_null=False)
+                path = parse_path(argument, b"TO", "RCPT TO:<address>", reverse=False)
                 if self._recipients >= self._limits.smtp_rcpt_to.value:
                     return self._refused(line, self._limits.smtp_rcpt_to.reply, limit="smtp_rcpt_to", counted=False)
                 if not path.domain and path.local_part.lower() == "postmaster":
@@ -225,6 +276,10 @@ class Receiver:
                 return Answered(line, self._send(HELP))
             case Verb.EHLO:
                 return Answered(line, self._send(NO_EHLO))  # no fault of the client: real mail servers try HELO next
+            case Verb.STARTTLS:
+                return self._refused(line, NO_STARTTLS)
+            case Verb.AUTH:
+                return self._refused(line, NO_AUTH)
             case _:
                 return self._refused(line, NOT_IMPLEMENTED)
 
@@ -244,6 +299,8 @@ class Receiver:
         if not self._unread:
             return NEED_DATA
         text, rest = self._mail_data.feed(self._unread)
+        if rest is None and self._false_end is not None:
+            self._false_end.feed(self._unread)
         self._unread = b""
         too_large_before = self._too_large
         self._too_large = self._mail_data.octets > self._limits.smtp_data_size.value
@@ -274,6 +331,7 @@ class Receiver:
             self._recipients += 1
         elif verb is Verb.DATA:
             self._mail_data = MailDataReader(self._lines.framing)
+            self._false_end = FalseEnd() if self._lines.framing is Framing.CRLF else None
             self._too_large = False
             self._unread = self._lines.take_rest()
         elif self.state in (State.IDLE, State.MAIL):
@@ -284,7 +342,7 @@ class Receiver:
             return self._refused_for_good(line, "smtp_failcmds", self._limits.smtp_failcmds.reply)
         return Refused(line, self._send(reply), limit)
 
-    def _refused_for_good(self, line: bytes, limit: str, reply: Reply) -> Event:
+    def _refused_for_good(self, line: bytes, limit: str | None, reply: Reply) -> Event:
         self.state = State.CLOSED
         return Refused(line, self._send(reply), limit)
 

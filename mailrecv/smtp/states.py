@@ -30,7 +30,7 @@ class State(Enum):
 
 
 class Verb(Enum):
-    """The commands of RFC 821 §4.1.1, EHLO, and two that are not typed: OPEN (the connection) and END (`.`)."""
+    """The commands of RFC 821 §4.1.1, three of ESMTP, and two that are not typed: OPEN (the connection), END (`.`)."""
 
     __hash__ = object.__hash__  # as above
     OPEN = "OPEN"
@@ -50,6 +50,8 @@ class Verb(Enum):
     SOML = "SOML"
     SAML = "SAML"
     TURN = "TURN"
+    STARTTLS = "STARTTLS"
+    AUTH = "AUTH"
 
 
 TYPED = {verb.value: verb for verb in Verb if verb not in (Verb.OPEN, Verb.END)}
@@ -64,6 +66,8 @@ _WITHOUT_EFFECT = (
     Verb.SOML,
     Verb.SAML,
     Verb.TURN,
+    Verb.STARTTLS,
+    Verb.AUTH,
 )
 
 TRANSITIONS: dict[tuple[State, Verb], State] = {

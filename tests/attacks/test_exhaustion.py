@@ -13,16 +13,15 @@ from threading import Event, Thread
 
 import pytest
 
-from mailrecv.limits import Limits
 from tests.clients.servers import Server, Starter, Wire, wait_until
 from tests.support.machine import typed
 from tests.support.process import forget_peak, holding
 
 GREETING = "220 mydomain.com SMTP (RFC 822) mailrecv"
 TOO_MANY = "421 Too many connections, try again later"
-MAX_CONNECTIONS = Limits().connections.value
+MAX_CONNECTIONS = 100
 CLIENTS = 200
-ALL_FROM_ONE = f"limit.client_connections {CLIENTS}"
+LIMITS = (f"limit.connections {MAX_CONNECTIONS}", f"limit.client_connections {CLIENTS}")
 ENDED = re.compile(r"connection closed \((\w+)\): .*, ([\d.]+) seconds")
 
 
@@ -40,7 +39,7 @@ def trickle(clients: Iterable[Wire], stop: Event) -> None:
 @pytest.mark.attacks(1)
 def test_slow_clients(start: Starter) -> None:
     """Of two hundred clients that never finish a line, those over the maximum are told so; limits free the others."""
-    server = start.server("listen", "debug -", ALL_FROM_ONE, "limit.idle_secs 2", "limit.connection_secs 4")
+    server = start.server("listen", "debug -", *LIMITS, "limit.idle_secs 2", "limit.connection_secs 4")
     server.site.wait_for_log("listening on")
     before = holding(server.process.pid)
     stop = Event()
@@ -71,7 +70,7 @@ def test_slow_clients(start: Starter) -> None:
 @pytest.mark.attacks(1)
 def test_slow_clients_do_not_slow_down_others(start: Starter) -> None:
     """While there is room, an honest client beside very many slow ones is served at once."""
-    server = start.server("listen", "debug -", ALL_FROM_ONE)
+    server = start.server("listen", "debug -", *LIMITS)
     stop = Event()
     with ExitStack() as stack:
         slow = [stack.enter_context(server.connect()) for _ in range(MAX_CONNECTIONS - 10)]

@@ -198,6 +198,23 @@ def reply_to_new_client(server: Server) -> str:
         return client.reply()
 
 
+@pytest.mark.parametrize("way", ["listen", "systemd-resident"])
+def test_a_backlog(start: Starter, way: str) -> None:
+    """A mail server that delivers a backlog over twenty connections at once, each opened anew, is never refused."""
+    server = start.server(way, "debug -")
+
+    def send(_: int) -> list[str]:
+        with server.connect() as client:
+            client.envelope("list")
+            client.send(typed("Hello", ".", "QUIT"))
+            return [reply[:3] for reply in client.rest()]
+
+    with ThreadPoolExecutor(max_workers=20) as senders:
+        assert list(senders.map(send, range(400))) == [["250", "221"]] * 400
+    assert "exceeded" not in server.site.log
+    assert len(server.site.in_maildir) == 400
+
+
 def test_own_words_for_too_many(start: Starter) -> None:
     """The reply is the directive's."""
     server = start.server("listen", "limit.connections 0 450 Not today.")

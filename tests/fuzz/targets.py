@@ -95,7 +95,7 @@ def receiver(octets: bytes) -> None:
     assert_each_command_is_answered(octets, whole)
     for sender in whole.of(Mail):
         shown = str(sender.reverse_path).encode("utf-8", "surrogateescape")
-        assert parse_path(b"FROM:<" + shown + b">", b"FROM", "", allow_null=True) == sender.reverse_path
+        assert parse_path(b"FROM:<" + shown + b">", b"FROM", "", reverse=True) == sender.reverse_path
     cut_up = carry_on(Bounded(DOMAIN, limits), cut(octets, seed), answer)
     assert valid_events(cut_up) == valid_events(whole)
     assert cut_up.sent == whole.sent

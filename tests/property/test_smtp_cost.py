@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 import tracemalloc
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import chain, repeat
 
 import pytest
 
 from mailrecv.smtp import NEED_DATA, Receiver
 from mailrecv.smtp.events import Question
+from mailrecv.smtp.grammar import Malformed, parse_command, parse_path
 from tests.support.machine import DOMAIN, ENVELOPE, agree, limited, pieces, typed
 
 BLOCK_OCTETS = 65536
@@ -36,6 +38,7 @@ CASES = [
     ("data", b"\r\n", 4_000_000),
     ("data", b"..\r\n", 4_000_000),  # a million lines of `.`, as a client stuffs them
     ("data", b".\n", 4_000_000),
+    ("data", b"\n..", 4_000_000),
     ("data", b"\r\n.\r", 4_000_000),  # always one octet short of the end
     ("data", b"\r\n.", 20_000),  # the first ends the message, the others are commands
     ("data-LF", b"x", 1_000_000),
@@ -92,6 +95,32 @@ def test_time_is_linear_in_blocks(start: str, unit: bytes, size_octets: int) -> 
 def test_time_is_linear_in_one_piece(start: str, unit: bytes, size_octets: int) -> None:
     """The same when all of it comes at once (but many messages: each costs a copy of the piece that it came in)."""
     assert_linear(start, unit, size_octets, size_octets)
+
+
+@pytest.mark.parametrize("before, after", [(b"", b""), (b"<", b""), (b"<", b">"), (b"a@b", b"\0"), (b"<(", b")> \0")])
+@pytest.mark.parametrize(
+    "unit",
+    [b"a", b" ", b" a", b" a=b", b" a=", b"\\ ", b'"', b'\\"', b"<", b">", b"@a,", b"a@", b"@", b"(", b"\xe9", b"\t"],
+)
+def test_time_for_a_path_is_linear(before: bytes, unit: bytes, after: bytes) -> None:
+    """So it is for the grammar, in lines far longer than any that it gets."""
+
+    def spend_on(octets: bytes) -> float:
+        best = float("inf")
+        for _ in range(3):
+            began = time.process_time()
+            parse_command(b"MAIL " + octets)
+            for reverse in (True, False):
+                with suppress(Malformed):
+                    parse_path(b"TO:" + octets, b"TO", "", reverse=reverse)
+            best = min(best, time.process_time() - began)
+        return best
+
+    few = 2_000
+    growth = min(
+        spend_on(before + unit * few * GROWTH + after) / spend_on(before + unit * few + after) for _ in range(3)
+    )
+    assert growth < TOLERATED_GROWTH
 
 
 @pytest.mark.parametrize(

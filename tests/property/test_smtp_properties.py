@@ -27,6 +27,11 @@ COMMANDS = [
     "HELO",
     "MAIL FROM:<>",
     "MAIL FROM:<a@b> SIZE=1",
+    "MAIL FROM:A <root@(none)>",
+    "MAIL FROM:<-a@b>",
+    "STARTTLS",
+    "GET / HTTP/1.0",
+    "Subject: x",
     "RCPT TO:<postmaster>",
     'RCPT TO:<@a,@b:"c d"@e>',
     "RSET",
@@ -42,7 +47,7 @@ COMMANDS = [
     "x" * 511,
     "x" * 2000,
 ]
-ODDITIES = [b".", b"\r", b"\n", b"\r\n", b"\n.\n", b"\r\n.\r\n", b"\0", b"\xff", b" "]
+ODDITIES = [b"\x16\x03", b".", b"\r", b"\n", b"\r\n", b"\n.\n", b"\r\n.\r\n", b"\0", b"\xff", b" "]
 
 commands = st.sampled_from(COMMANDS).map(str.encode)
 oddities = st.sampled_from(ODDITIES) | st.binary(max_size=20)
@@ -145,23 +150,45 @@ def test_what_a_client_stuffs_arrives(data: st.DataObject, framing: Framing, mes
 
 
 @thorough
-@given(st.binary(max_size=600) | st.text(alphabet='<>@",:\\[]#. ab\0é', max_size=30).map(str.encode))
+@given(st.binary(max_size=600) | st.text(alphabet='<>@",:\\[]#.- =()ab\t\0é\x85', max_size=30).map(str.encode))
 def test_a_path_reads_back(octets: bytes) -> None:
-    """No octets raise anything but Malformed, no path holds a control character, and as it is shown it reads back."""
+    """No octets raise anything but Malformed, no path holds a control character or is an option, and as it is shown it
+    reads back.
+    """
     parse_command(octets)
     try:
-        path = parse_path(b"FROM:" + octets, b"FROM", "", allow_null=True)
+        path = parse_path(b"FROM:" + octets, b"FROM", "", reverse=True)
     except Malformed as fault:
         assert fault.code in (501, 555)  # noqa: PT017 - both outcomes are right
         return
     assert not re.search(r"[\0-\x1f\x7f]", path.local_part + path.domain)
+    assert not path.as_written or not re.search("[<>\x80-\x9f\u2028\u2029]", path.local_part)
+    assert not str(path).startswith("-")
     shown = str(path).encode("utf-8", "surrogateescape")
-    assert parse_path(b"FROM:<" + shown + b">", b"FROM", "", allow_null=True) == path
+    assert parse_path(b"FROM:<" + shown + b">", b"FROM", "", reverse=True) == path
 
 
 @settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1))
 def test_any_local_part_can_be_shown(local_part: str) -> None:
-    """Any local part without control characters is shown so that it reads back."""
+    """Any local part without control characters, and without a hyphen first, is shown so that it reads back."""
+    local_part = local_part.replace("-", "x", 1) if local_part.startswith("-") else local_part
     path = Path(local_part, "mydomain.com")
-    assert parse_path(f"TO:<{path}>".encode(), b"TO", "", allow_null=False) == path
+    assert parse_path(f"TO:<{path}>".encode(), b"TO", "", reverse=False) == path
+
+
+@thorough
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters="<>"), min_size=1))
+def test_any_sender_can_be_shown(text: str) -> None:
+    """Any text without control characters and angle brackets is a sender, and what is shown of it is one, and the same.
+
+    As it is written, unless the grammar knows another form of it; blanks around it aside, and a hyphen first.
+    """
+    text = text.strip(" ").removeprefix("-").strip(" ") or "x"
+    try:
+        path = parse_path(f"FROM:Somebody <{text}>".encode(), b"FROM", "", reverse=True)
+    except Malformed:
+        assert re.search(r'^-|["\\:]-', text)  # a hyphen behind quotes, a backslash, a route, or another one
+        return
+    assert str(path) == text or not path.as_written
+    assert parse_path(f"FROM:<{path}>".encode(), b"FROM", "", reverse=True) == path

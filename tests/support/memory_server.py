@@ -93,7 +93,7 @@ class MemoryServer:
             case Connected():
                 return Reply(220, f"{self._domain} SMTP (RFC 822) mailrecv")
             case Helo():
-                self._helo = question.name
+                self._helo = question.name if question.name.isascii() else ""
                 return Reply(250, f"{self._domain} Hello {CLIENT}")
             case Mail():
                 self._sender, self._recipients = str(question.reverse_path), []
@@ -122,11 +122,11 @@ class MemoryServer:
     def _deliver(self, recipient: str) -> None:
         method, path = self._routes.get(recipient.lower(), ("append", self._deadletter_file))
         received = (
-            f"Received: from {self._helo} ({CLIENT}) by {self._domain} with SMTP id {self._messages}"
+            f"Received: from {self._helo or 'unknown'} ({CLIENT}) by {self._domain} with SMTP id {self._messages}"
             f" for <{recipient}>; {formatdate()}\n"
         )
         copy = f"Return-Path: <{self._sender}>\n{received}".encode() + self._data
-        from_line = f"From {self._sender or 'MAILER-DAEMON'} {time.asctime(time.gmtime())}\n".encode()
+        from_line = f"From {self._sender.replace(' ', '_') or 'MAILER-DAEMON'} {time.asctime(time.gmtime())}\n".encode()
         if method == "append":
             with FilePath(path).open("ab") as mbox:
                 mbox.write(from_line + re.sub(rb"(?m)^(>*From )", rb">\1", copy) + b"\n")

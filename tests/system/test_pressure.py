@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
 import pytest
@@ -13,6 +14,7 @@ from tests.system.machine import wait_until
 from tests.system.mailhost import MailHost
 
 GREETING = "220 mydomain.com SMTP (RFC 822) mailrecv"
+BACKLOG = 200  # messages
 FLOOD = 2000  # connections
 FLOOD_SECONDS = 300  # in which it must be over: no sender waits longer for a greeting (RFC 1123 §5.3.2)
 LOG_ENTRIES_PER_SESSION = 4  # begun, connected, left, ended; for a connection that is refused it is one
@@ -56,6 +58,19 @@ def test_too_many_from_one_address(server: MailHost, clients: ExitStack) -> None
     assert held.pop().ask("QUIT")[:3] == "221"
     server.wait_for_sessions(len(held))
     assert server.send("me", source="127.0.0.2")[:3] == "250"
+
+
+def test_a_backlog_from_one_address(server: MailHost) -> None:
+    """A mail server that delivers over twenty connections at once, each opened anew, is never turned away."""
+
+    def send(number: int) -> str:
+        return server.send("list", body=f"Hello {number}", source="127.0.0.4")
+
+    before = limit(server, "NRefused")
+    with ThreadPoolExecutor(20) as senders:
+        assert {reply[:3] for reply in senders.map(send, range(BACKLOG))} == {"250"}
+    assert limit(server, "NRefused") == before
+    assert len(server.mail.in_maildir) == BACKLOG
 
 
 def test_too_many_altogether(server: MailHost, clients: ExitStack) -> None:

@@ -16,7 +16,7 @@ def test_the_table_has_every_directive() -> None:
     scalars = {"domain", "debug", "logfile", "loghex", "deadletter_file"}
     lists = {"allow", "allowgroup", "deliver", "error"}
     counts = {"smtp_commands", "smtp_unknowncmd", "smtp_failcmds", "smtp_rcpt_to", "smtp_data_size"}
-    others = {"connection_secs", "idle_secs", "delivery_secs", "smtp_ascii", "fcrdns_check"}
+    others = {"connection_secs", "start_secs", "idle_secs", "delivery_secs", "smtp_ascii", "fcrdns_check"}
     resident = {"connections", "client_connections"}
     assert set(DIRECTIVES) == scalars | lists | {f"limit.{name}" for name in counts | others | resident}
     assert set(OLD_DIRECTIVES) == {"replace", "ascii_smtp"}
@@ -48,8 +48,11 @@ def test_the_defaults() -> None:
         ("smtp_rcpt_to", 100, 452),
         ("smtp_data_size", 24_000_000, 552),
         ("connection_secs", 600, 421),
+        ("start_secs", 60, 421),
         ("idle_secs", 300, 421),
         ("delivery_secs", 300, 451),
+        ("connections", 1000, 421),
+        ("client_connections", 50, 421),
     ],
 )
 def test_limits(name: str, value: int, code: int) -> None:

@@ -290,17 +290,19 @@ def test_a_limit_on_commands(tmp_path: Path) -> None:
 
 
 def test_dns_that_takes_too_long(tmp_path: Path) -> None:
-    """When DNS takes longer than a connection may last, the session ends, and it is said why."""
+    """When DNS takes longer than a client has to begin, or than a connection, the session ends, and it is said why."""
 
     def ask(address: str) -> Lookup:
         raise TimeoutError
 
     walked = Walked(tmp_path, Client("192.0.2.7", resolve=ask), "status@mydomain.com")
-    assert (
-        "DNS: no answer about 192.0.2.7 in time\n       limit.connection_secs, 600 by default, is exceeded"
-        in walked.text
-    )
+    no_answer = "DNS: no answer about 192.0.2.7 in time\n       "
+    assert f"{no_answer}limit.start_secs, 60 by default, is exceeded by DNS" in walked.text
     assert walked.walk.steps[0].reply.code == 421
+    limits = f"limit.start_secs 9{CONFIG}\nlimit.connection_secs 8"
+    walked = Walked(tmp_path, Client("192.0.2.7", resolve=ask), "status@mydomain.com", limits)
+    assert f"{no_answer}{{}}/mailrecv.conf:" in walked.text
+    assert "limit.connection_secs 8\n           is exceeded by DNS" in walked.text
 
 
 # The service

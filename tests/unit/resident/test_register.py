@@ -11,8 +11,9 @@ import pytest
 
 from mailrecv.limits import Limit, Limits
 from mailrecv.reply import Reply
-from mailrecv.resident.register import Full, Register, client_of
+from mailrecv.resident.register import NOBODY, Full, Register, client_of
 
+FREE = 0
 PROCESSES = 4
 ROUNDS = 300
 
@@ -58,6 +59,24 @@ def test_clients_are_counted_apart() -> None:
         register.enter("::ffff:192.0.2.1", 1, allowed)
 
 
+def test_a_client_that_has_parted() -> None:
+    """A connection that has had its last reply counts for no client, whoever it was, but as a connection."""
+    register, allowed = Register(), limits(connections=3, client_connections=1)
+    row = register.enter("192.0.2.1", 1, allowed)
+    register.part(row)
+    other = register.enter("192.0.2.1", 1, allowed)
+    register.part(other)
+    register.enter("192.0.2.1", 2, allowed)
+    assert register.connections == 3
+    with pytest.raises(Full) as full:
+        register.enter("192.0.2.2", 1, allowed)
+    assert full.value.limit == "connections"
+    register.leave(row)
+    assert register.connections == 2
+    assert register.clear(1) == 1
+    assert register.connections == 1
+
+
 def test_no_row_left() -> None:
     """A table that is full is full, whatever the limit says."""
     register = Register(max_rows=2)
@@ -92,12 +111,13 @@ def test_a_limit_that_was_lowered() -> None:
         ("::1", None, True),
         ("::1", "127.0.0.1", False),
         ("0.0.0.0", None, False),  # noqa: S104 - nobody listens there
+        ("255.255.255.255", "fe80::1", False),
     ],
 )
 def test_who_is_the_same_client(one: str, other: str | None, same: bool) -> None:
-    """An IPv4 address is a client, however it is written; of IPv6 addresses the first half, and the zone; none is 0."""
+    """An IPv4 address is a client, however it is written; of IPv6 the first half and the zone; none is free."""
     assert (client_of(one) == client_of(other)) is same
-    assert 0 not in {client_of(one), client_of(other)}
+    assert {FREE, NOBODY}.isdisjoint({client_of(one), client_of(other)})
 
 
 def test_many_processes_at_once() -> None:

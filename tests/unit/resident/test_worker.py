@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import socket
 import threading
 from collections.abc import Generator
@@ -13,9 +14,10 @@ from unittest import mock
 import pytest
 
 from mailrecv.journal.log import open_journal
-from mailrecv.limits import Limits
-from mailrecv.resident.register import Register
-from mailrecv.resident.worker import HERE, RETIRE, STOP, Shared, Worker
+from mailrecv.limits import Limit, Limits
+from mailrecv.resident.register import Full, Register
+from mailrecv.resident.worker import HERE, NO_THREAD, RETIRE, STOP, Shared, Worker, _allow_descriptors
+from mailrecv.server import channel
 from tests.clients.servers import wait_until
 from tests.support.configs import config
 
@@ -66,6 +68,46 @@ def test_rows(serving: Serving) -> None:
         one.close()
         wait_until(lambda: serving.register.connections == 1, "the row to be free")
     wait_until(lambda: serving.register.connections == 0, "the rows to be free")
+
+
+def test_a_client_that_lingers(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has had the last reply may come again at once, though its connection is still waited for."""
+    monkeypatch.setattr(channel, "_LINGER_SECONDS", 60.0)
+    one_each = Limits(client_connections=Limit(1, NO_THREAD))
+    with serving.connect() as client:
+        assert client.recv(100)[:4] == b"220 "
+        with pytest.raises(Full):
+            serving.register.enter("127.0.0.1", 2, one_each)
+        client.sendall(b"GET /\r\n")
+        assert b"".join(iter(lambda: client.recv(100), b""))[:4] == b"421 "
+        row = serving.register.enter("127.0.0.1", 2, one_each)
+        assert serving.register.connections == 2
+        serving.register.leave(row)
+    wait_until(lambda: serving.register.connections == 0, "the rows to be free")
+
+
+def test_descriptors(tmp_path: Path) -> None:
+    """A worker may have enough descriptors open for all connections, as far as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = Limits().connections.value * 5
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        serving = Serving(tmp_path / "log", own_listener=False)
+        assert min(needed, hard) <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= needed + 256
+        serving.end()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_more_descriptors_than_needed() -> None:
+    """Nor does it take any away."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        _allow_descriptors(1)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_row_is_forgotten_before_it_is_given_back(serving: Serving) -> None:

@@ -28,7 +28,7 @@ from mailrecv.smtp import (
 )
 from mailrecv.smtp.events import Question
 from tests.support.false_ends import FALSE_ENDS
-from tests.support.machine import DOMAIN, ENVELOPE, Run, agree, limited, pieces, run, typed
+from tests.support.machine import DOMAIN, ENVELOPE, Run, agree, carry_on, limited, pieces, run, typed
 
 HELO, MAIL, RCPT, DATA = ENVELOPE
 MESSAGE = (*ENVELOPE, "one", "two", ".")
@@ -67,7 +67,8 @@ def stopped_at(kind: type[Event], *lines: str, limits: Limits | None = None) -> 
     "lines, reply",
     [
         ([HELO], "250"),
-        (["HELO"], "501 Syntax: HELO"),
+        (["HELO"], "250"),
+        (["HELO  \t"], "250"),
         (["EHLO client.example"], "500"),
         ([HELO, "EHLO client.example"], "500"),
         (["MAIL FROM:<a@b>"], "503"),
@@ -79,14 +80,22 @@ def stopped_at(kind: type[Event], *lines: str, limits: Limits | None = None) -> 
         ([HELO, "MAIL"], "501 Syntax: MAIL FROM:<address>"),
         ([HELO, "MAIL FROM:"], "501"),
         ([HELO, "MAIL TO:<a@b>"], "501"),
-        ([HELO, "MAIL FROM:<a b>"], "501"),
+        ([HELO, "MAIL FROM:a @b"], "501"),
+        ([HELO, "MAIL FROM:<a b>"], "250"),
+        ([HELO, "MAIL FROM:\t<a@b>"], "250"),
+        ([HELO, "MAIL\tFROM: a.name <a@b>"], "250"),
+        ([HELO, "MAIL FROM:<-a@b>"], "501 A sender must not begin with a hyphen"),
         ([HELO, "MAIL FROM:<a@b> SIZE=1000"], "555"),
+        ([HELO, "MAIL FROM:<a(b)> SIZE=1000"], "555"),
         (["RCPT TO:<a@b>"], "503"),
         ([HELO, RCPT], "503"),
         ([HELO, MAIL, "RCPT TO:<a@b>"], "250"),
         ([HELO, MAIL, "RCPT TO: a@b"], "250"),
         ([HELO, MAIL, "RCPT TO:<@x,@y.example:a@b>"], "250"),
         ([HELO, MAIL, "RCPT TO:<>"], "501 Not an address, expected RCPT TO:<address>"),
+        ([HELO, MAIL, "RCPT TO:<a b>"], "501"),
+        ([HELO, MAIL, "RCPT TO:a.name <a@b>"], "250"),
+        ([HELO, MAIL, "RCPT TO:<-a@b>"], "553 A recipient must not begin with a hyphen"),
         ([HELO, MAIL, "RCPT TO:<a@b> NOTIFY=NEVER"], "555"),
         ([DATA], "503"),
         ([HELO, DATA], "503"),
@@ -114,7 +123,8 @@ def stopped_at(kind: type[Event], *lines: str, limits: Limits | None = None) -> 
         (["QUIT"], "221 mydomain.com closing connection"),
         ([HELO, MAIL, RCPT, "quit"], "221"),
         (["QUIT now"], "501"),
-        (["STARTTLS"], "500"),
+        (["STARTTLS"], "502 STARTTLS is not supported"),
+        ([HELO, "AUTH PLAIN AG1lAG1l"], "502 AUTH is not supported"),
         ([""], "500"),
         ([" HELO client.example"], "500"),
         (["x" * 511], "500 Line too long"),
@@ -143,13 +153,122 @@ def test_the_session_goes_on_after_a_long_line() -> None:
     assert run(typed("x" * 10_000, HELO, "y" * 10_000, "NOOP", "QUIT")).codes == [220, 500, 250, 500, 250, 221]
 
 
-@pytest.mark.parametrize("octets", [b"\0", b"\t", b"\x7f", b"\xe9", "é".encode(), b"\n", b"\r", b"\x1b[31m"])
-def test_smtp_ascii(octets: bytes) -> None:
-    """With smtp_ascii on, a command with an octet outside 0x20-0x7e gets that limit's reply; the session goes on."""
-    line = b"HELO x" + octets + b"y"
+@pytest.mark.parametrize("octets", [b"\0", b"\x7f", b"\xe9", "é".encode(), b"\n", b"\r", b"\x1b[31m"])
+@pytest.mark.parametrize("command", [b"MAIL FROM:<x%by>", b"rcpt to:<x%by>", b"WHAT x%by"])
+def test_smtp_ascii(command: bytes, octets: bytes) -> None:
+    """With smtp_ascii on, such an octet in a command that others get to see, or an unknown one, gets that limit's
+    reply; the session goes on.
+    """
+    line = command % octets
     result = run(typed("HELO xy", line, "NOOP"), ascii_only(True))
     assert result.replies[2:] == ["550 Speak ASCII", "250 OK"]
     assert result.refusals == [Refused(line, SPEAK_ASCII, "smtp_ascii")]
+
+
+def test_smtp_ascii_is_about_no_other_command() -> None:
+    """Other octets in a command where they decide nothing are no reason to refuse it; nor is a tab for a blank."""
+    lines = (
+        b"HELO caf\xe9",
+        b"EHLO \xe9",
+        b"NOOP \xff",
+        b"VRFY \0",
+        b"MAIL\tFROM:\t<a@b>\t",
+        b"RCPT TO:\t<a@b>",
+        b"RSET",
+    )
+    assert run(typed(*lines), ascii_only(True)).codes == [220, 250, 500, 250, 252, 250, 250, 250]
+
+
+def test_helo_without_a_name() -> None:
+    """A client that does not say what it calls itself is served like any other."""
+    result = run(typed("HELO", MAIL, RCPT, DATA, "text", ".", "QUIT"))
+    assert result.codes == [220, 250, 250, 250, 354, 250, 221]
+    assert result.of(Helo) == [Helo(b"HELO", "")]
+
+
+# Clients that do not speak SMTP
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "POST / HTTP/1.0",
+        "GET /",
+        "get /x",
+        "HEAD",
+        *(f"{method}\t* HTTP/1.1" for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "PRI")),
+        "GET /" + "x" * 10_000,
+    ],
+)
+def test_an_http_request(line: str, size: int) -> None:
+    """A request of HTTP ends the session, before a command in it is obeyed."""
+    result = run(pieces(typed(line, "Host: x", "", *MESSAGE, "QUIT"), size), limited(smtp_commands=1))
+    assert result.replies[1:] == ["421 That is HTTP, and this server speaks SMTP"]
+    assert result.events[-2].line == line.encode()[:512]  # type: ignore[union-attr]
+    assert result.events[-1] == Closed("refused")
+
+
+def test_words_of_http_later() -> None:
+    """Further on, a method is an unknown command."""
+    assert run(typed("NOOP", "GET / HTTP/1.0", "POST", "QUIT")).codes == [220, 250, 500, 500, 221]
+
+
+@pytest.mark.parametrize("before", [[], [""], [HELO], [HELO, MAIL, RCPT]])
+@pytest.mark.parametrize("line", ["Subject: Hello", "host:", "X-2-3:\tx", "Cookie: " + "x" * 1000])
+def test_a_line_of_a_header(before: list[str], line: str) -> None:
+    """A line of a header, of a message or of HTTP, ends the session wherever a command should be."""
+    result = run(typed(*before, line, *MESSAGE, "QUIT"))
+    assert result.replies[1 + len(before) :] == ["421 That is a line of a message: say DATA first"]
+
+
+@pytest.mark.parametrize("line", [":", ": x", "-: x", "x_y: z", "x:y z", "x :y", "MAIL :", "\u00e9:"])
+def test_no_line_of_a_header(line: str) -> None:
+    """What only resembles one is an unknown command or a wrong one."""
+    assert run(typed(HELO, line, "QUIT"), ascii_only(False)).codes in ([220, 250, 500, 221], [220, 250, 501, 221])
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_a_tls_hello(size: int) -> None:
+    """A client that begins with TLS is told at once, not when a line or a time limit ends; later it is an odd line."""
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+    result = run(pieces(hello, size))
+    assert result.replies[1:] == ["421 That is TLS, and this server speaks SMTP without it"]
+    assert result.events[-2:] == [Refused(b"", Reply(421, result.replies[1][4:])), Closed("refused")]
+    assert run(pieces(hello + typed("", *MESSAGE), size)).sent == result.sent
+    assert run(typed("NOOP", hello, "QUIT")).codes == [220, 250, 500, 221]
+    assert run(typed(b"\x16", b"\x16NOOP", "QUIT")).codes == [220, 500, 500, 221]
+
+
+# Recipients of a sender that was refused
+
+
+@pytest.mark.parametrize(
+    "mail", ["MAIL FROM:a b", "MAIL FROM:<a@b> SIZE=1", "mail from:<\u00e9@b>", "MAIL " + "x" * 600, MAIL]
+)
+def test_what_follows_a_refused_sender(mail: str) -> None:
+    """Commands that were sent without a wait for the reply to MAIL fail with it, and are not counted as refused."""
+    limits = Limits(smtp_failcmds=Limit(1, Reply(421, "Give up")), smtp_unknowncmd=Limit(9, Reply(421, "No")))
+    result = run(typed(HELO, mail, *[RCPT] * 50, DATA, "QUIT"), limits, refuse(Mail, Reply(550, "Not you")))
+    assert result.codes[2] >= 500
+    assert result.codes[3:] == [*[503] * 51, 221]
+
+
+@pytest.mark.parametrize("command", ["RSET", "HELO x", "EHLO x", "HELO \0", DATA, "MAIL FROM:<a@b> X"])
+def test_what_follows_it_no_more(command: str) -> None:
+    """After a command that begins something else, recipients without a sender are refused commands again."""
+    limits = limited(smtp_failcmds=Limit(4, Reply(421, "Give up")))
+    first = run(typed(HELO, "MAIL", RCPT, command, *[RCPT] * 9), limits)
+    assert (first.codes[-1] == 421) is (command != "MAIL FROM:<a@b> X")
+
+
+def test_commands_out_of_order_are_counted() -> None:
+    """Without a refused sender before it, a command out of order is a refused one."""
+    limits = limited(smtp_failcmds=Limit(2, Reply(421, "Give up")))
+    assert run(typed(HELO, RCPT, DATA, RCPT), limits).codes == [220, 250, 503, 503, 421]
+    assert run(typed(HELO, MAIL, DATA, MAIL, DATA), limits).codes == [220, 250, 250, 503, 503, 421]
+    assert run(typed(MAIL, MAIL, MAIL), limits).codes == [220, 503, 503, 421]
+    assert run(typed(*MESSAGE, RCPT, DATA, RCPT), limits).codes[-3:] == [503, 503, 421]
 
 
 @pytest.mark.parametrize(
@@ -298,6 +417,55 @@ def test_a_message_does_not_decide_about_line_ends() -> None:
     assert run(typed(*ENVELOPE) + b"one\ntwo\n\r\n.\r\nNOOP\nNOOP\r\n").codes[-2:] == [250, 500]
 
 
+BARE_LF_ENDS = [b"\n.\n", b"\n.\r\n", b"\r\n.\n"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+@pytest.mark.parametrize("end", BARE_LF_ENDS)
+@pytest.mark.parametrize(
+    "before, after", [(b"", b""), (b"x", b""), (b"x" * 10_000 + b"\n", b"QUIT\n"), (b"\r\n", b"." * 9)]
+)
+def test_a_missed_end(end: bytes, before: bytes, after: bytes, size: int) -> None:
+    """A machine tells that the client may think that its mail data has ended, whenever it is asked."""
+    machine = stopped_at(Data, *ENVELOPE)
+    machine.answer(Reply(354, "Go on"))
+    machine.receive_data(typed("", "..", "x"))
+    before_it = machine.missed_end
+    result = carry_on(machine, pieces(before + end + after, size))
+    assert (before_it, machine.missed_end) == (False, True)
+    assert result.events[-1] == Closed("left")
+    machine.close(Reply(421, "Time is up"))
+    assert machine.missed_end
+
+
+@pytest.mark.parametrize("octets", [b".\n", b".\n.", b".\nQUIT\n"])
+def test_a_missed_end_of_no_mail_data(octets: bytes) -> None:
+    """The first line of the mail data may be meant as its end, too."""
+    machine = Receiver(DOMAIN, limited())
+    carry_on(machine, [typed(*ENVELOPE), octets])
+    assert machine.missed_end
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+@pytest.mark.parametrize("data", [b"", b"..\n", b"x.\n", b"\n.x\n", b"\n..\r\n", b"\r.\r", b"\n.\r", b"\n", b"\r\n.\r"])
+def test_no_missed_end(data: bytes, size: int) -> None:
+    """What is no line with a dot alone is no end that was missed."""
+    machine = Receiver(DOMAIN, limited())
+    carry_on(machine, pieces(typed(*ENVELOPE) + b"one" + data, size))
+    assert not machine.missed_end
+
+
+@pytest.mark.parametrize("end", BARE_LF_ENDS)
+def test_an_end_that_was_not_missed_for_long(end: bytes) -> None:
+    """Where the end comes after all, nothing was missed; the next message is looked at anew."""
+    machine = Receiver(DOMAIN, limited())
+    carry_on(machine, [typed(*ENVELOPE), b"one" + end, typed("two", "."), typed(*ENVELOPE[1:]), b"three\r\n"])
+    assert not machine.missed_end
+    machine = Receiver(DOMAIN, limited())
+    carry_on(machine, [typed(*ENVELOPE, end=b"\n"), b"one\r\n.\r"])
+    assert not machine.missed_end
+
+
 # Limits
 
 
@@ -321,7 +489,7 @@ def test_smtp_unknowncmd() -> None:
     assert result.events[-2:] == [Refused(b"EVER", Reply(550, "Who are you?"), "smtp_unknowncmd"), Closed("refused")]
 
 
-REFUSED = ["WHAT", "TURN", "MAIL", "DATA x", "HELO", "x" * 600, "HELO \0"]  # each refused for a reason of its own
+REFUSED = ["WHAT", "TURN", "DATA x", "MAIL", "AUTH", "x" * 600, "HELO \0"]  # each refused for a reason of its own
 
 
 @pytest.mark.parametrize("one_too_many", REFUSED)
@@ -407,7 +575,7 @@ def test_a_limit_configured_with_421_closes(limit: str) -> None:
     """The limits after which the session goes on close it when their reply is configured to be 421."""
     reply = Reply(421, "Enough")
     strict = Limits(smtp_rcpt_to=Limit(1, reply), smtp_data_size=Limit(5, reply), smtp_ascii=Switch(True, reply))
-    lines = {"smtp_rcpt_to": [HELO, MAIL, RCPT, RCPT], "smtp_data_size": MESSAGE, "smtp_ascii": ["NOOP \xff"]}
+    lines = {"smtp_rcpt_to": [HELO, MAIL, RCPT, RCPT], "smtp_data_size": MESSAGE, "smtp_ascii": ["WHAT \xff"]}
     result = run(typed(*lines[limit], "NOOP"), strict)
     assert result.replies[-1] == "421 Enough"
     assert result.events[-2:] == [result.refusals[0], Closed("refused")]
