@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from mailrecv import trusted_path
 from mailrecv.delivery import durable
 from mailrecv.delivery.message import Message
 
@@ -15,7 +16,8 @@ def deliver(message: Message, recipient: str, directory: str) -> None:
     """
     new, cur, tmp = (os.path.join(directory, folder) for folder in ("new", "cur", "tmp"))
     durable.make_directories(directory, new, cur, tmp)  # tmp last: once it is there, the other names are safe
-    durable.check_owner(directory.rstrip("/"))  # now that it is there: nobody can make it in between
+    reached = trusted_path.follow(directory)  # now that it is there
+    new, tmp = (trusted_path.follow(folder, reached) for folder in ("new", "tmp"))
     name = _unique_name(message)
     written = os.path.join(tmp, name)
     durable.store(written, message.copy_for(recipient))

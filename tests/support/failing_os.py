@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from mailrecv import trusted_path
 from mailrecv.delivery import durable
 
 _CALLS = {
-    **{name: getattr(os, name) for name in ("open", "close", "stat", "fstat", "pread", "write", "fsync", "ftruncate")},
-    **{name: getattr(os, name) for name in ("rename", "unlink", "mkdir", "makedirs", "fchmod", "fchown")},
+    **{name: getattr(os, name) for name in ("open", "close", "stat", "lstat", "readlink", "fstat", "pread", "write")},
+    **{name: getattr(os, name) for name in ("lseek", "fsync", "ftruncate", "fchmod", "fchown")},
+    **{name: getattr(os, name) for name in ("link", "rename", "unlink", "mkdir", "makedirs")},
     "flock": fcntl.flock,
     "fcntl": fcntl.fcntl,
 }
@@ -54,8 +56,12 @@ class FailingOs:
 
 @contextmanager
 def failing(system: FailingOs) -> Iterator[None]:
-    """Let the deliveries in the body meet this system: one module alone touches mailboxes on disk."""
-    with mock.patch.object(durable, "os", system), mock.patch.object(durable, "fcntl", system):
+    """Let the deliveries in the body meet this system: two modules alone touch mailboxes on disk."""
+    with (
+        mock.patch.object(durable, "os", system),
+        mock.patch.object(durable, "fcntl", system),
+        mock.patch.object(trusted_path, "os", system),
+    ):
         yield
 
 

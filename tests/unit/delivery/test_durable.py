@@ -494,6 +494,53 @@ def test_sync_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.Monke
     assert ("fsync", str(tmp_path)) in system.calls
 
 
+# What a group shares
+
+
+@pytest.fixture
+def group_shares(tmp_path: Path) -> Path:
+    """A directory that is setgid, for a group that is not our own where that can be had."""
+    if os.geteuid() == 0:
+        os.chown(tmp_path, -1, NOBODY)
+    tmp_path.chmod(0o2770)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "umask, file, directory", [(0o007, 0o660, 0o770), (0o027, 0o640, 0o750), (0o077, 0o600, 0o700)]
+)
+def test_what_a_group_shares(group_shares: Path, umask: int, file: int, directory: int) -> None:
+    """In a directory that is setgid, new files and directories are for its group too, as far as the umask lets them."""
+    before = os.umask(umask)
+    try:
+        append(group_shares / "box", b"x")
+        durable.make_directories(str(group_shares / "above" / "Maildir"))
+        durable.store(str(group_shares / "above" / "Maildir" / "message"), [b"x"])
+    finally:
+        os.umask(before)
+    made = sorted(group_shares.rglob("*"))
+    assert [(path.name, mode_of(path) & 0o777) for path in made] == [
+        ("above", directory),
+        ("Maildir", directory),
+        ("message", file),
+        ("box", file),
+    ]
+    assert {path.stat().st_gid for path in made} == {group_shares.stat().st_gid}
+
+
+def test_what_no_group_shares(tmp_path: Path) -> None:
+    """Elsewhere they are for their owner alone, even where the group may write and the umask is open."""
+    tmp_path.chmod(0o770)
+    before = os.umask(0)
+    try:
+        append(tmp_path / "box", b"x")
+        durable.make_directories(str(tmp_path / "above" / "Maildir"))
+        durable.store(str(tmp_path / "message"), [b"x"])
+    finally:
+        os.umask(before)
+    assert {mode_of(path) for path in tmp_path.rglob("*")} == {0o600, 0o700}
+
+
 # Rights
 
 
