@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import math
 import os
 import select
 import stat
@@ -27,6 +28,7 @@ _FIRST_WAIT = 0.001  # seconds between two tries for a lock; doubled each time, 
 _LONGEST_WAIT = 0.01  # about as long as another process takes to append a message: few chances are missed
 _JOINED_OCTETS = 1 << 16  # of small blocks that are written together
 _BLOCK_OCTETS = 4096  # how much is looked at, at a time, for NULs at the end of a file
+_MOST_NULS = 1 << 26  # how many of those that are on the disk are read: as quickly done as a large message is written
 # struct flock (fcntl(2)): the kind of lock; all else is 0, which means from the beginning of the file to its end
 _WRITE_LOCK = fcntl.F_WRLCK.to_bytes(2, sys.byteorder) + bytes(30)
 
@@ -291,18 +293,44 @@ def _wait_until_writable(fd: int, deadline: float) -> None:
 
 
 def _size_without_nuls(fd: int, size: int) -> int:
-    """Return the size of a file without the NULs at its end.
+    """Return the size of a file without the NULs at its end, or without as many of them as are soon read.
 
     A file system may put them where a crash kept data from the disk, and btrfs does when it can neither write nor cut
-    back, for lack of quota. Whoever reads the file would take them for a part of the text before them.
+    back, for lack of quota. Whoever reads the file would take them for a part of the text before them. As a rule they
+    are a hole, or no more than a message. What goes beyond that, as when somebody wrote gigabytes of them, stays.
     """
-    while size:
+    left = _MOST_NULS
+    while size and left > 0:
         start = max(0, size - _BLOCK_OCTETS)
         block = os.pread(fd, size - start, start)
-        size = start + len(block.rstrip(b"\0"))
-        if size > start:
-            break
+        end = start + len(block.rstrip(b"\0"))
+        if end > start:
+            return end
+        size = _end_of_data(fd, start)
+        left -= len(block)
     return size
+
+
+def _end_of_data(fd: int, size: int) -> int:
+    """Return where the hole begins that these octets of a file end with: it is all NULs and need not be read."""
+    if size == 0 or _next_data(fd, size - 1) < size:
+        return size
+    data, hole = 0, size  # there is none between the second and `size`; it is asked for data from between the two
+    while data < hole:
+        middle = (data + hole) // 2
+        if _next_data(fd, middle) < size:
+            data = middle + 1
+        else:
+            hole = middle
+    return hole
+
+
+def _next_data(fd: int, offset: int) -> float:
+    """Return where the first data at or after an offset is; a file system that knows no holes has data everywhere."""
+    try:
+        return os.lseek(fd, offset, os.SEEK_DATA)
+    except OSError as error:
+        return math.inf if error.errno == errno.ENXIO else offset
 
 
 def _cut_back(fd: int, size: int) -> None:

@@ -124,6 +124,52 @@ def test_nuls_at_the_end_are_cut_off(path: Path, before: bytes, nuls: int) -> No
     assert path.read_bytes() == before + b"x"
 
 
+SPARSE_OCTETS = 16 << 30
+
+
+@pytest.mark.parametrize("before", [b"", b"a\0b", b"a" * 4096, b"a" * 10_001])
+@pytest.mark.parametrize("written", [0, 1, 5000], ids="and {} written ones".format)
+def test_a_huge_hole_at_the_end_is_cut_off(path: Path, before: bytes, written: int) -> None:
+    """NULs that are a hole are not read, however many they are; neither if some that are none come after them."""
+    path.write_bytes(before)
+    os.truncate(path, SPARSE_OCTETS)
+    with path.open("ab") as file:
+        file.write(bytes(written))
+    system = FailingOs()
+    with failing(system):
+        append(path, b"x")
+    assert path.read_bytes() == before + b"x"
+    assert [name for name, _ in system.calls].count("pread") <= 10
+    assert [name for name, _ in system.calls].count("lseek") <= 200
+
+
+def test_a_hole_where_holes_are_not_known(path: Path) -> None:
+    """A file system that cannot tell what is a hole has what is there read."""
+
+    class WithoutHoles(FailingOs):
+        def lseek(self, fd: int, offset: int, whence: int) -> int:
+            raise OSError(errno.EINVAL, "no holes here")
+
+    path.write_bytes(b"before")
+    os.truncate(path, 100_000)
+    with failing(WithoutHoles()):
+        append(path, b"x")
+    assert path.read_bytes() == b"beforex"
+
+
+def test_more_nuls_than_are_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of endless NULs that are on the disk only some are read and cut off: what is appended comes after the others."""
+    monkeypatch.setattr(durable, "_MOST_NULS", 3 * 4096)
+    path.write_bytes(b"before" + bytes(100_000))
+    system = FailingOs()
+    with failing(system):
+        append(path, b"x")
+    assert [name for name, _ in system.calls].count("pread") == 3
+    content = path.read_bytes()
+    assert content == b"before" + bytes(len(content) - 7) + b"x"
+    assert 100_000 - 4 * 4096 <= len(content) <= 100_000 - 2 * 4096
+
+
 def test_the_limit_of_file_sizes(path: Path) -> None:
     """A file that may grow no further (RLIMIT_FSIZE) is cut back to where it ended."""
     path.write_bytes(b"before")
