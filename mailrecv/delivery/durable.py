@@ -1,4 +1,4 @@
-"""The one place that touches mailboxes on disk: lock, write, sync, rename, cut back.
+"""The one place that touches mailboxes on disk: lock, write, sync, name, cut back.
 
 What a caller gets back as done is on the disk: data and, where a name is new, the directory. What failed is undone as
 far as the system lets it be. Every function raises OSError, and TimeoutError (an OSError) at a deadline; deadlines are
@@ -29,6 +29,7 @@ _LONGEST_WAIT = 0.01  # about as long as another process takes to append a messa
 _JOINED_OCTETS = 1 << 16  # of small blocks that are written together
 _BLOCK_OCTETS = 4096  # how much is looked at, at a time, for NULs at the end of a file
 _MOST_NULS = 1 << 26  # how many of those that are on the disk are read: as quickly done as a large message is written
+_WITHOUT_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # what link(2) says on a file system that has none
 # struct flock (fcntl(2)): the kind of lock; all else is 0, which means from the beginning of the file to its end
 _WRITE_LOCK = fcntl.F_WRLCK.to_bytes(2, sys.byteorder) + bytes(30)
 
@@ -140,15 +141,21 @@ def store(path: str, blocks: Iterable[bytes]) -> None:
 
 
 def rename(path: str, new_path: str) -> None:
-    """Give a stored file its final name and make the name safe. No file is left if that fails."""
-    name = path
+    """Give a stored file its final name and make the name safe. No file is left if that fails.
+
+    What is there already is not replaced: that is a FileExistsError.
+    """
+    names = [path]
     try:
-        os.rename(path, new_path)
-        name = new_path
+        _link_or_move(path, new_path)
+        names.append(new_path)
+        with suppress(FileNotFoundError):  # moved
+            os.unlink(path)
         sync_directory(os.path.dirname(new_path))
     except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
+        for name in names:
+            with suppress(OSError):
+                os.unlink(name)
         raise
 
 
@@ -204,6 +211,17 @@ def _make_directory(path: str) -> None:
         if not above_is_new:
             sync_directory(os.path.dirname(directory))  # so may whoever made the one above
     sync_directory(directory)
+
+
+def _link_or_move(path: str, new_path: str) -> None:
+    try:
+        os.link(path, new_path)  # unlike rename(2) it never replaces anything
+    except OSError as error:
+        if error.errno not in _WITHOUT_LINKS:
+            raise
+        if os.path.lexists(new_path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new_path) from None
+        os.rename(path, new_path)
 
 
 def _file_mode(directory: str) -> int:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from itertools import count
 
 from mailrecv import trusted_path
 from mailrecv.delivery import durable
 from mailrecv.delivery.message import Message
+
+_MICROSECONDS = 1_000_000  # of a second
+
+_deliveries = count(1)  # of this process
 
 
 def deliver(message: Message, recipient: str, directory: str) -> None:
@@ -25,6 +30,11 @@ def deliver(message: Message, recipient: str, directory: str) -> None:
 
 
 def _unique_name(message: Message) -> str:
-    """Return seconds, message id with some random octets (one message may come here twice) and host name."""
+    """Return the time, the process, the number of its deliveries, something random, and the host.
+
+    Sorted by the numbers in their names, as `git am` does it, messages are in the order in which they came.
+    """
+    seconds, microseconds = divmod(round(message.received * _MICROSECONDS), _MICROSECONDS)
     host = os.uname().nodename.replace("/", "\\057").replace(":", "\\072")
-    return f"{int(message.received)}.{message.id}R{os.urandom(4).hex()}.{host}"
+    unique = f"M{microseconds:06}P{os.getpid()}Q{next(_deliveries)}R{os.urandom(4).hex()}"
+    return f"{seconds}.{unique}.{host}"

@@ -413,11 +413,49 @@ def test_store_and_rename(tmp_path: Path) -> None:
     assert final.read_bytes() == b"one two"
     assert mode_of(final) == 0o600
     assert not written.exists()
-    assert [call for call in system.calls if call[0] in ("fsync", "rename")] == [
+    assert [call for call in system.calls if call[0] in ("fsync", "link", "unlink", "rename")] == [
         ("fsync", str(written)),
-        ("rename", str(written)),
+        ("link", str(written)),
+        ("unlink", str(written)),
         ("fsync", str(final.parent)),
     ]
+
+
+class WithoutLinks(FailingOs):
+    """A file system such as vfat: it has no second names."""
+
+    def __init__(self, error: int) -> None:
+        super().__init__()
+        self._link_error = error
+
+    def link(self, path: str, new_path: str) -> None:
+        """Fail as link(2) does there."""
+        raise OSError(self._link_error, os.strerror(self._link_error), path)
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS], ids=os.strerror)
+def test_rename_without_links(tmp_path: Path, error: int) -> None:
+    """Where there are no links, a file is renamed, and its new name is made safe."""
+    written, final = tmp_path / "written", tmp_path / "final"
+    written.write_bytes(b"x")
+    system = WithoutLinks(error)
+    with failing(system):
+        durable.rename(str(written), str(final))
+    assert [path.name for path in tmp_path.iterdir()] == ["final"]
+    assert final.read_bytes() == b"x"
+    assert ("fsync", str(tmp_path)) in system.calls
+
+
+@pytest.mark.parametrize("system", [FailingOs(), WithoutLinks(errno.EPERM)], ids=["links", "no links"])
+def test_rename_replaces_nothing(tmp_path: Path, system: FailingOs) -> None:
+    """A file that has the name already is not touched, not even for the failure."""
+    written, final = tmp_path / "written", tmp_path / "final"
+    written.write_bytes(b"x")
+    final.write_bytes(b"before")
+    with failing(system), pytest.raises(FileExistsError):
+        durable.rename(str(written), str(final))
+    assert [path.name for path in tmp_path.iterdir()] == ["final"]
+    assert final.read_bytes() == b"before"
 
 
 def test_store_replaces_nothing(path: Path) -> None:
