@@ -30,8 +30,17 @@ _JOINED_OCTETS = 1 << 16  # of small blocks that are written together
 _BLOCK_OCTETS = 4096  # how much is looked at, at a time, for NULs at the end of a file
 _MOST_NULS = 1 << 26  # how many of those that are on the disk are read: as quickly done as a large message is written
 _WITHOUT_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # what link(2) says on a file system that has none
+MOVED = "was moved away while it was written to"
 # struct flock (fcntl(2)): the kind of lock; all else is 0, which means from the beginning of the file to its end
 _WRITE_LOCK = fcntl.F_WRLCK.to_bytes(2, sys.byteorder) + bytes(30)
+
+
+class MovedAway(OSError):
+    """What was appended is safe, but in a file that no longer has its name: whoever moved it may have read it before.
+
+    It is to be appended once more, to what is there now. The moved file is not cut back, it is somebody else's now:
+    better to have a message twice than never.
+    """
 
 
 class AppendedFile:
@@ -97,7 +106,7 @@ def appending(path: str, deadline: float) -> Iterator[AppendedFile]:
     """Open a file to append to it, alone, and make what was written safe at the end.
 
     The file is made if missing. If the body raises, or the final sync fails, the file is cut back to where it began; so
-    are NULs at its end, which a crash has left there.
+    are NULs at its end, which a crash has left there. Raises MovedAway if the path no longer leads to it by then.
     A device or FIFO is just written to: it has no end to lock or to cut back to. What a stranger may have put there is
     left alone, as `trusted_path` has it.
     """
@@ -116,9 +125,12 @@ def appending(path: str, deadline: float) -> Iterator[AppendedFile]:
         try:
             yield AppendedFile(fd, size, deadline)
             os.fsync(fd)
+            stays = _is_still_at(path, status)
         except BaseException:
             _cut_back(fd, size)
             raise
+        if not stays:
+            raise MovedAway(None, MOVED, path)
     finally:
         with suppress(OSError):  # the sync has told all there is to tell: this must not make a failure of a success
             os.close(fd)
@@ -255,6 +267,8 @@ def _open_for_append(path: str, deadline: float) -> tuple[int, os.stat_result]:
             os.close(fd)
             raise
         os.close(fd)  # the file was renamed or replaced while its lock was waited for: take the one that is there now
+        if time.monotonic() >= deadline:
+            raise TimeoutError(None, MOVED, path)
 
 
 def _flags_for(path: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,26 @@ class FailingOs:
                 args = (args[0], args[1][: self._most_octets])
             self.calls.append((name, _path_of(args[0])))
             return _CALLS[name](*args, **options)
+
+        return call
+
+
+class MeddledOs(FailingOs):
+    """Stands for them while somebody else is at work: for the numbers of some calls, what is done right before each."""
+
+    def __init__(self, meddle: Mapping[int, Callable[[], object]]) -> None:
+        super().__init__()
+        self._meddle = meddle
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = super().__getattr__(name)
+        if name not in _CALLS:
+            return attribute
+
+        def call(*args: Any, **options: Any) -> Any:
+            if self.count + 1 in self._meddle:
+                self._meddle[self.count + 1]()
+            return attribute(*args, **options)
 
         return call
 

@@ -316,6 +316,69 @@ def test_a_free_lock_is_taken_even_past_the_deadline(path: Path) -> None:
     assert path.read_bytes() == b"x"
 
 
+# A file that is moved away
+
+
+def test_a_file_that_is_moved_away_before_it_is_synced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever moved it may have read it already: what was written is there, but it does not count."""
+    fsync = os.fsync
+
+    def move(fd: int) -> None:
+        path.rename(path.with_name("aside"))
+        fsync(fd)
+
+    path.write_bytes(b"before ")
+    monkeypatch.setattr(os, "fsync", move)
+    with pytest.raises(durable.MovedAway) as moved:
+        append(path, b"x")
+    assert moved.value.filename == str(path)
+    assert path.with_name("aside").read_bytes() == b"before x"
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("again", ["other", "same"])
+def test_a_link_that_leads_elsewhere_before_the_sync(path: Path, monkeypatch: pytest.MonkeyPatch, again: str) -> None:
+    """It is the path that counts: a link on it that leads to another file by then has moved the mailbox, too."""
+    other, same = path.with_name("other"), path.with_name("same")
+    fsync = os.fsync
+
+    def turn(fd: int) -> None:
+        path.unlink()
+        path.symlink_to(again)
+        fsync(fd)
+
+    same.write_bytes(b"before ")
+    path.symlink_to("same")
+    monkeypatch.setattr(os, "fsync", turn)
+    if again == "same":
+        append(path, b"x")
+    else:
+        other.touch()
+        with pytest.raises(durable.MovedAway):
+            append(path, b"x")
+    assert same.read_bytes() == b"before x"
+
+
+def test_a_file_that_is_moved_away_whenever_it_is_opened(path: Path) -> None:
+    """A file that is never there when its lock is taken is tried until the deadline, not for ever."""
+
+    class Mover(FailingOs):
+        def __getattr__(self, name: str) -> object:
+            attribute = super().__getattr__(name)
+            if name != "flock":
+                return attribute
+
+            def flock(*args: object) -> None:
+                path.unlink()
+                attribute(*args)
+
+            return flock
+
+    with failing(Mover()), pytest.raises(TimeoutError, match="was moved away") as failure:
+        append(path, b"x", seconds=0.1)
+    assert failure.value.filename == str(path)
+
+
 # What is no regular file
 
 
