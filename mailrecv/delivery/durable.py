@@ -1,4 +1,4 @@
-"""The one place that touches mailboxes on disk: lock, write, sync, rename, cut back.
+"""The one place that touches mailboxes on disk: lock, write, sync, name, cut back.
 
 What a caller gets back as done is on the disk: data and, where a name is new, the directory. What failed is undone as
 far as the system lets it be. Every function raises OSError, and TimeoutError (an OSError) at a deadline; deadlines are
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import math
 import os
 import select
 import stat
@@ -17,15 +18,29 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
+from mailrecv import trusted_path
+
 _FILE_MODE = 0o600
 _DIRECTORY_MODE = 0o700
+_SHARED_FILE_MODE = 0o660  # where a group shares the directory
+_SHARED_DIRECTORY_MODE = 0o770
 _FIRST_WAIT = 0.001  # seconds between two tries for a lock; doubled each time, up to the longest
 _LONGEST_WAIT = 0.01  # about as long as another process takes to append a message: few chances are missed
 _JOINED_OCTETS = 1 << 16  # of small blocks that are written together
 _BLOCK_OCTETS = 4096  # how much is looked at, at a time, for NULs at the end of a file
-_MAX_LINKS = 40  # path_resolution(7): as many as the kernel follows
+_MOST_NULS = 1 << 26  # how many of those that are on the disk are read: as quickly done as a large message is written
+_WITHOUT_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # what link(2) says on a file system that has none
+MOVED = "was moved away while it was written to"
 # struct flock (fcntl(2)): the kind of lock; all else is 0, which means from the beginning of the file to its end
 _WRITE_LOCK = fcntl.F_WRLCK.to_bytes(2, sys.byteorder) + bytes(30)
+
+
+class MovedAway(OSError):
+    """What was appended is safe, but in a file that no longer has its name: whoever moved it may have read it before.
+
+    It is to be appended once more, to what is there now. The moved file is not cut back, it is somebody else's now:
+    better to have a message twice than never.
+    """
 
 
 class AppendedFile:
@@ -91,9 +106,9 @@ def appending(path: str, deadline: float) -> Iterator[AppendedFile]:
     """Open a file to append to it, alone, and make what was written safe at the end.
 
     The file is made if missing. If the body raises, or the final sync fails, the file is cut back to where it began; so
-    are NULs at its end, which a crash has left there.
+    are NULs at its end, which a crash has left there. Raises MovedAway if the path no longer leads to it by then.
     A device or FIFO is just written to: it has no end to lock or to cut back to. What a stranger may have put there is
-    left alone, as `check_owner` has it.
+    left alone, as `trusted_path` has it.
     """
     fd, status = _open_for_append(path, deadline)
     try:
@@ -110,9 +125,12 @@ def appending(path: str, deadline: float) -> Iterator[AppendedFile]:
         try:
             yield AppendedFile(fd, size, deadline)
             os.fsync(fd)
+            stays = _is_still_at(path, status)
         except BaseException:
             _cut_back(fd, size)
             raise
+        if not stays:
+            raise MovedAway(None, MOVED, path)
     finally:
         with suppress(OSError):  # the sync has told all there is to tell: this must not make a failure of a success
             os.close(fd)
@@ -120,7 +138,8 @@ def appending(path: str, deadline: float) -> Iterator[AppendedFile]:
 
 def store(path: str, blocks: Iterable[bytes]) -> None:
     """Write a new file and make its data safe; its name is not yet. No file is left if that fails."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    fd = os.open(path, flags, _file_mode(os.path.dirname(path)))
     try:
         try:
             AppendedFile(fd, 0, deadline=0).write(blocks)
@@ -134,46 +153,32 @@ def store(path: str, blocks: Iterable[bytes]) -> None:
 
 
 def rename(path: str, new_path: str) -> None:
-    """Give a stored file its final name and make the name safe. No file is left if that fails."""
-    name = path
+    """Give a stored file its final name and make the name safe. No file is left if that fails.
+
+    What is there already is not replaced: that is a FileExistsError.
+    """
+    names = [path]
     try:
-        os.rename(path, new_path)
-        name = new_path
+        _link_or_move(path, new_path)
+        names.append(new_path)
+        with suppress(FileNotFoundError):  # moved
+            os.unlink(path)
         sync_directory(os.path.dirname(new_path))
     except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
+        for name in names:
+            with suppress(OSError):
+                os.unlink(name)
         raise
 
 
 def make_directories(*paths: str) -> None:
-    """Make directories, and those above them, where any of these is missing, and make their names safe."""
+    """Make directories, and those above them, where any of these is missing, and make their names safe.
+
+    Nothing is made where `trusted_path` forbids to go. What others were faster to make is not looked at.
+    """
     if not all(os.path.isdir(path) for path in paths):
         for path in paths:
             _make_directory(path.rstrip("/"))
-
-
-def check_owner(path: str) -> str:
-    """Return where the symbolic links at `path`, if it is one, lead to; check that no stranger could put that there.
-
-    A link must belong to root or to this user, as for Postfix's local(8). In a directory that everybody may write to,
-    so must what is there, and a file must have no second name: the same as the kernel does there where the settings
-    fs.protected_* are on, but it does so for fewer kinds of files. Raises PermissionError. What is missing is nobody's.
-    """
-    for _ in range(_MAX_LINKS):
-        try:
-            status = os.lstat(path)
-        except FileNotFoundError:
-            return path
-        if not stat.S_ISLNK(status.st_mode):
-            _check_place(path, status)
-            return path
-        if status.st_uid not in (0, os.geteuid()):
-            raise PermissionError(errno.EPERM, "a symbolic link of somebody else's is not followed", path)
-        if path.startswith("/proc/"):  # /dev/stdout ends at a link there that only the kernel can follow
-            return path
-        path = os.path.join(os.path.dirname(path), os.readlink(path))
-    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
 
 
 def keeps(path: str) -> bool:
@@ -199,30 +204,59 @@ def sync_directory(path: str) -> None:
 
 
 def _make_directory(path: str) -> None:
+    above_is_new = False
     try:
-        os.mkdir(path, _DIRECTORY_MODE)
+        end = trusted_path.follow(path)
+    except FileNotFoundError:
+        above = os.path.dirname(path)
+        if not above:
+            raise
+        _make_directory(above)
+        above_is_new = True
+        end = trusted_path.follow(path)
+    directory = os.path.dirname(end)
+    try:
+        os.mkdir(end, _directory_mode(directory))
     except FileExistsError:
         pass  # whoever made it may have been killed before its name was safe
-    except FileNotFoundError:
-        parent = os.path.dirname(path)
-        if not parent:
-            raise
-        _make_directory(parent)
-        with suppress(FileExistsError):  # another process was faster
-            os.mkdir(path, _DIRECTORY_MODE)
     else:
-        sync_directory(os.path.dirname(os.path.dirname(path)))  # so may whoever made the one above
-    sync_directory(os.path.dirname(path))
+        if not above_is_new:
+            sync_directory(os.path.dirname(directory))  # so may whoever made the one above
+    sync_directory(directory)
+
+
+def _link_or_move(path: str, new_path: str) -> None:
+    try:
+        os.link(path, new_path)  # unlike rename(2) it never replaces anything
+    except OSError as error:
+        if error.errno not in _WITHOUT_LINKS:
+            raise
+        if os.path.lexists(new_path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new_path) from None
+        os.rename(path, new_path)
+
+
+def _file_mode(directory: str) -> int:
+    """Return the mode for a new file in a directory."""
+    return _SHARED_FILE_MODE if _is_shared(directory) else _FILE_MODE
+
+
+def _directory_mode(directory: str) -> int:
+    """Return the mode for a new directory in a directory."""
+    return _SHARED_DIRECTORY_MODE if _is_shared(directory) else _DIRECTORY_MODE
+
+
+def _is_shared(directory: str) -> bool:
+    """Say whether a group is to share what is made in a directory: the sign for that is that it is setgid."""
+    return bool(os.stat(directory or ".").st_mode & stat.S_ISGID)
 
 
 def _open_for_append(path: str, deadline: float) -> tuple[int, os.stat_result]:
     """Return a descriptor of the file at `path`, locked if it is a regular file, and its status since then."""
     while True:
-        end = check_owner(path)
-        fd = os.open(end, _flags_for(end), _FILE_MODE)
+        end = trusted_path.follow(path)
+        fd, status = trusted_path.open_followed(end, _flags_for(end), _file_mode(os.path.dirname(end)))
         try:
-            status = os.fstat(fd)
-            _check_place(end, status)  # once more: what was missing a moment ago, others may have made
             if not stat.S_ISREG(status.st_mode):
                 return fd, status
             _lock(fd, path, deadline)
@@ -233,23 +267,13 @@ def _open_for_append(path: str, deadline: float) -> tuple[int, os.stat_result]:
             os.close(fd)
             raise
         os.close(fd)  # the file was renamed or replaced while its lock was waited for: take the one that is there now
-
-
-def _check_place(path: str, status: os.stat_result) -> None:
-    directory = os.stat(os.path.dirname(path) or ".")
-    if not directory.st_mode & stat.S_IWOTH:
-        return
-    if status.st_uid not in (0, os.geteuid(), directory.st_uid):
-        raise PermissionError(errno.EPERM, "belongs to somebody else, where everybody may put things", path)
-    if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
-        raise PermissionError(errno.EPERM, "has another name, where everybody may put things", path)
+        if time.monotonic() >= deadline:
+            raise TimeoutError(None, MOVED, path)
 
 
 def _flags_for(path: str) -> int:
     """Return how to open the file: a FIFO must not be opened for reading, or it would seem to have a reader."""
     flags = os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    if not path.startswith("/proc/"):
-        flags |= os.O_NOFOLLOW
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return flags | os.O_WRONLY
@@ -301,18 +325,44 @@ def _wait_until_writable(fd: int, deadline: float) -> None:
 
 
 def _size_without_nuls(fd: int, size: int) -> int:
-    """Return the size of a file without the NULs at its end.
+    """Return the size of a file without the NULs at its end, or without as many of them as are soon read.
 
     A file system may put them where a crash kept data from the disk, and btrfs does when it can neither write nor cut
-    back, for lack of quota. Whoever reads the file would take them for a part of the text before them.
+    back, for lack of quota. Whoever reads the file would take them for a part of the text before them. As a rule they
+    are a hole, or no more than a message. What goes beyond that, as when somebody wrote gigabytes of them, stays.
     """
-    while size:
+    left = _MOST_NULS
+    while size and left > 0:
         start = max(0, size - _BLOCK_OCTETS)
         block = os.pread(fd, size - start, start)
-        size = start + len(block.rstrip(b"\0"))
-        if size > start:
-            break
+        end = start + len(block.rstrip(b"\0"))
+        if end > start:
+            return end
+        size = _end_of_data(fd, start)
+        left -= len(block)
     return size
+
+
+def _end_of_data(fd: int, size: int) -> int:
+    """Return where the hole begins that these octets of a file end with: it is all NULs and need not be read."""
+    if size == 0 or _next_data(fd, size - 1) < size:
+        return size
+    data, hole = 0, size  # there is none between the second and `size`; it is asked for data from between the two
+    while data < hole:
+        middle = (data + hole) // 2
+        if _next_data(fd, middle) < size:
+            data = middle + 1
+        else:
+            hole = middle
+    return hole
+
+
+def _next_data(fd: int, offset: int) -> float:
+    """Return where the first data at or after an offset is; a file system that knows no holes has data everywhere."""
+    try:
+        return os.lseek(fd, offset, os.SEEK_DATA)
+    except OSError as error:
+        return math.inf if error.errno == errno.ENXIO else offset
 
 
 def _cut_back(fd: int, size: int) -> None:

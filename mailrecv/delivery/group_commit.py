@@ -7,6 +7,7 @@ messages in the time of one sync as there are sessions with a message for it, an
 1. Nobody is told of a success before the sync that came after all of their octets.
 2. A part that cannot be written is cut off again, and the others go on. When the sync fails, it fails for all.
 3. Nobody waits past their deadline for a lock; only for the octets of others, and of these there are few.
+4. When the file is moved away before the sync has ended, all of it is done again, for what is there by then.
 
 It knows threads and parts, and not what is in them.
 """
@@ -21,13 +22,16 @@ from mailrecv.delivery import durable
 from mailrecv.delivery.durable import AppendedFile
 
 GROUP_OCTETS = 1 << 20  # how much is written for a leader and those who wait: a large message holds up nobody else
+# Seconds between two tries to write to a file that is moved away each time; doubled each time, so that until the usual
+# deadline a message is written some twenty times in vain, however fast the file is moved.
+_FIRST_PAUSE = 0.001
 
 
 class Part:
     """What one thread has to append.
 
-    write: writes it, in whichever thread.  octets: about how many these are.  deadline: for the lock of the file, on
-    the monotonic clock.
+    write: writes it, in whichever thread, and again where that was in vain.  octets: about how many these are.
+    deadline: for the lock of the file, on the monotonic clock.
     """
 
     def __init__(self, write: Callable[[AppendedFile], None], octets: int, deadline: float) -> None:
@@ -85,20 +89,55 @@ def _wait(path: str, part: Part) -> None:
 
 
 def _lead(path: str, own: Part) -> None:
-    group = [own]
+    """Write the own part and those of all who wait, until the file is not moved away from them; let the next lead."""
+    pause = _FIRST_PAUSE
+    try:
+        while not _append_together(path, own):
+            left = own.deadline - time.monotonic()
+            if left <= 0:
+                own.error = TimeoutError(None, durable.MOVED, path)
+                return
+            time.sleep(min(pause, left))
+            pause *= 2
+    finally:
+        _pass_on(path)
+
+
+def _append_together(path: str, own: Part) -> bool:
+    """Write the own part and those of all who wait, and tell these. Return False if the file was moved away.
+
+    Those whose parts went with it wait again then.
+    """
+    followers: list[Part] = []
+    moved = False
     try:
         with durable.appending(path, own.deadline) as file:
             _write(own, file)
             for part in _followers(path, own, file):
-                group.append(part)
+                followers.append(part)
                 _write(part, file)
+    except durable.MovedAway:
+        moved = True
     except BaseException as error:  # noqa: BLE001 - each thread of the group raises it
-        for part in group:
+        for part in [own, *followers]:
             part.error = part.error or error
-    finally:
-        _pass_on(path)
-        for part in group[1:]:
-            part.tell()
+    for part in _wait_again(path, followers) if moved else followers:
+        part.tell()
+    return own.error is not None or not moved
+
+
+def _wait_again(path: str, parts: list[Part]) -> list[Part]:
+    """Put parts back to the front of the line. Return those that had failed, or have no time left and so fail, too."""
+    again: list[Part] = []
+    ended: list[Part] = []
+    now = time.monotonic()
+    for part in parts:
+        if part.error is None and part.deadline <= now:
+            part.error = TimeoutError(None, durable.MOVED, path)
+        (again if part.error is None else ended).append(part)
+    with _mutex:
+        _waiting[path][:0] = again
+    return ended
 
 
 def _followers(path: str, own: Part, file: AppendedFile) -> Iterator[Part]:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+from itertools import count
 
+from mailrecv import trusted_path
 from mailrecv.delivery import durable
 from mailrecv.delivery.message import Message
+
+_MICROSECONDS = 1_000_000  # of a second
+
+_deliveries = count(1)  # of this process
 
 
 def deliver(message: Message, recipient: str, directory: str) -> None:
@@ -15,7 +21,8 @@ def deliver(message: Message, recipient: str, directory: str) -> None:
     """
     new, cur, tmp = (os.path.join(directory, folder) for folder in ("new", "cur", "tmp"))
     durable.make_directories(directory, new, cur, tmp)  # tmp last: once it is there, the other names are safe
-    durable.check_owner(directory.rstrip("/"))  # now that it is there: nobody can make it in between
+    reached = trusted_path.follow(directory)  # now that it is there
+    new, tmp = (trusted_path.follow(folder, reached) for folder in ("new", "tmp"))
     name = _unique_name(message)
     written = os.path.join(tmp, name)
     durable.store(written, message.copy_for(recipient))
@@ -23,6 +30,11 @@ def deliver(message: Message, recipient: str, directory: str) -> None:
 
 
 def _unique_name(message: Message) -> str:
-    """Return seconds, message id with some random octets (one message may come here twice) and host name."""
+    """Return the time, the process, the number of its deliveries, something random, and the host.
+
+    Sorted by the numbers in their names, as `git am` does it, messages are in the order in which they came.
+    """
+    seconds, microseconds = divmod(round(message.received * _MICROSECONDS), _MICROSECONDS)
     host = os.uname().nodename.replace("/", "\\057").replace(":", "\\072")
-    return f"{int(message.received)}.{message.id}R{os.urandom(4).hex()}.{host}"
+    unique = f"M{microseconds:06}P{os.getpid()}Q{next(_deliveries)}R{os.urandom(4).hex()}"
+    return f"{seconds}.{unique}.{host}"

@@ -1,6 +1,6 @@
 """Tries whether a delivery could be made, without making any: nothing is written, made, locked or run.
 
-A mailbox is held to the same rules as in a delivery, `durable.check_owner` among them. All is asked for the user who
+A mailbox is held to the same rules as in a delivery, those of `trusted_path` among them. All is asked for the user who
 runs this, of the kernel, so that whatever it goes by counts: modes, ACLs, a file system that is mounted read-only.
 Every function raises OSError with the reason for which a delivery would fail now. What only the delivery itself can
 meet, such as a full disk, stays unseen.
@@ -14,7 +14,7 @@ import re
 import stat
 import subprocess
 
-from mailrecv.delivery import durable
+from mailrecv import trusted_path
 from mailrecv.delivery.command import PATH
 
 # The first word of a command, if it is a plain one: no variable, quote, pattern or assignment.
@@ -36,7 +36,7 @@ def try_delivery(method: str, target: str) -> None:
 
 def try_append(path: str) -> None:
     """Try whether the mbox, device or FIFO at `path` could be appended to, or made if it is missing."""
-    end = durable.check_owner(path)
+    end = trusted_path.follow(path)
     try:
         status = os.stat(end)
     except FileNotFoundError:
@@ -52,15 +52,15 @@ def try_append(path: str) -> None:
 
 def try_maildir(directory: str) -> None:
     """Try whether a file could be put into the Maildir at `directory`, which may be missing in part or whole."""
-    directory = directory.rstrip("/")
-    durable.check_owner(directory)
     for folder in ("new", "cur", "tmp"):
-        path = os.path.join(directory, folder)
-        if os.path.isdir(path):
-            if folder != "cur":  # the readers of the Maildir use it, this program only makes it
-                _need_directory(path)
-        else:
-            _need_directory(_nearest(path))
+        try:
+            path = trusted_path.follow(os.path.join(directory, folder))
+        except FileNotFoundError as error:
+            path = str(error.filename)  # the first of the path that is missing
+        if not os.path.lexists(path):
+            _need_directory(os.path.dirname(path) or ".")
+        elif folder != "cur":  # the readers of the Maildir use it, this program only makes it
+            _need_directory(path)
 
 
 def try_command(command: str) -> None:
@@ -91,14 +91,6 @@ def program(command: str) -> str | None:
     """Return the program that a command begins with, as it is written there; None when it begins with more."""
     match = _PROGRAM.match(command)
     return None if match is None else match[1]
-
-
-def _nearest(path: str) -> str:
-    """Return the nearest thing above `path` that is there."""
-    above = os.path.dirname(path)
-    while above and not os.path.lexists(above):
-        above = os.path.dirname(above)
-    return above or "."
 
 
 def _need_directory(path: str) -> None:

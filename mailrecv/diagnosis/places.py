@@ -6,8 +6,10 @@ Each place is tried as the user who runs the service, in one child process for a
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 
+from mailrecv import trusted_path
 from mailrecv.config.faults import ConfigError
 from mailrecv.config.model import SYSLOG, Config
 from mailrecv.config.reader import read_file
@@ -16,6 +18,13 @@ from mailrecv.diagnosis.advice import Advice, Source
 from mailrecv.diagnosis.service import Service
 from mailrecv.values import Value
 
+_STRANGERS = {  # what to do about each reason not to trust a path
+    trusted_path.LINK: "give it to root, if it is the right one: chown -h root {step}; or write where it leads to",
+    trusted_path.OWNER: "give it to this user, if it is the right one: chown -h {user} {step};"
+    " or name a place elsewhere",
+    trusted_path.SECOND_NAME: "name a place elsewhere; the other names show: find / -xdev -samefile {step}",
+    trusted_path.REPLACEABLE: "let others take away only what is theirs: chmod +t {above}; or name a place elsewhere",
+}
 _PATH_WORD = 1  # of `deadletter_file PATH` and `logfile PATH`
 _TARGET_WORD = 4  # of `deliver rcpt_to ADDRESS METHOD PATH`
 _GROUP_WORDS = 2  # more, with `allowgroup +NAME`
@@ -44,8 +53,13 @@ def try_places(service: Service, config_path: str, places: Sequence[tuple[str, s
     return Trial(unreadable, tuple(found[place] for place in wanted))
 
 
-def mend(service: Service, method: str, target: str) -> str:
-    """Return what to do about a place that the service cannot use.  method, target: as above."""
+def mend(service: Service, method: str, target: str, why: str | None = None) -> str:
+    """Return what to do about a place that the service cannot use.  method, target: as above.  why: it cannot."""
+    for reason, remedy in _STRANGERS.items():
+        if why is not None and why.endswith(f": {reason}"):
+            step = why.removesuffix(f": {reason}")
+            above = os.path.dirname(step) or "."
+            return remedy.format(step=shlex.quote(step), above=shlex.quote(above), user=service.user)
     if method == "pipe":
         return "name a program that is there, and that this user may run"
     path = service.whole_path(target)
@@ -77,7 +91,7 @@ def advise(config: Config, source: Source, service: Service) -> Iterator[Advice]
         if failure is not None:
             what = {"pipe": "run this", "log": "write its log here", "append": "write here", "maildir": "write here"}
             text = f"the user {service.user} cannot {what[method]}: {failure}"
-            yield source.advice(line, word, text, mend(service, method, target), to_end=method == "pipe")
+            yield source.advice(line, word, text, mend(service, method, target, failure), to_end=method == "pipe")
 
 
 def _places(config: Config, source: Source) -> Iterator[tuple[int, int, str, str]]:

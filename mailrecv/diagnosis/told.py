@@ -137,7 +137,7 @@ def _about(place: Place) -> Iterator[str]:
         yield f"not tried: {place.reason}"
     elif not place.writable:
         yield f"{user} cannot {'run' if place.route.method == 'pipe' else 'write'} it: {place.reason}"
-        yield mend(service, place.route.method, place.route.target)
+        yield mend(service, place.route.method, place.route.target, place.reason)
     elif not place.keeps:
         yield "nothing is kept there"
     elif place.route.method == "pipe":

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import syslog
 import time
 from collections.abc import Callable
 from contextlib import suppress
+
+from mailrecv import trusted_path
 
 IDENTIFIER = "mailrecv"
 JOURNALD_SOCKET = "/run/systemd/journal/socket"
@@ -51,6 +54,8 @@ class Syslog:
 class File:
     """A file, opened for each line: it may be rotated at any time, and no signal is needed.
 
+    What a stranger may have put in its place is left alone, as `trusted_path` has it.
+
     path: of the file.  complain: gets the error and the line when it cannot be written.
     """
 
@@ -76,11 +81,11 @@ class File:
         deadline = time.monotonic() + _ROTATION_SECONDS if self._may_wait else 0.0
         while True:
             try:
-                fd = os.open(self._path, _FILE_FLAGS, _FILE_MODE)
+                fd, _ = trusted_path.open_followed(trusted_path.follow(self._path), _FILE_FLAGS, _FILE_MODE)
                 self._may_wait = True
                 return fd
-            except PermissionError:
-                self._may_wait = time.monotonic() < deadline
+            except PermissionError as error:
+                self._may_wait = error.errno == errno.EACCES and time.monotonic() < deadline
                 if not self._may_wait:
                     raise
                 time.sleep(_ROTATION_STEP_SECONDS)

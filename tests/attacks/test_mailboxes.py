@@ -226,6 +226,121 @@ def test_a_directorys_owner_may_put_things_there(everybodys: Path) -> None:
     assert deliver(everybodys / "box").outcome.delivered
 
 
+# The way there
+
+
+@pytest.mark.attacks(3)
+@pytest.mark.parametrize("name", ["d/box", "d/e/box", "d/../d/box", "./d//box"])
+def test_a_strangers_directory_on_the_way(everybodys: Path, name: str) -> None:
+    """Nothing is written below a directory that somebody else has made where everybody may, or made there."""
+    for folder in ("d", "d/e"):
+        (everybodys / folder).mkdir()
+        (everybodys / folder).chmod(0o777)
+    (everybodys / "d" / "box").touch()
+    strangers(everybodys / "d")
+    path = f"{everybodys}/{name}"
+    before = sorted(everybodys.rglob("*"))
+    assert refusal(Path(path)).endswith(f"d: {ELSE}")
+    assert refusal_by_dead_letters(path).endswith(f"d: {ELSE}")
+    assert refusal(Path(f"{path}.Maildir"), "maildir").endswith(f"d: {ELSE}")
+    assert sorted(everybodys.rglob("*")) == before
+    assert (everybodys / "d" / "box").stat().st_size == 0
+
+
+def refusal_by_dead_letters(path: str) -> str:
+    """Deliver a message to two recipients, of whom one can have it; return why the other's is not saved."""
+    to = [Destination(RECIPIENT, "append", "/dev/null"), Destination(RECIPIENT, "append", "/dev/full")]
+    reply, (*_, rescue) = hand_over(a_message(), to, path, LIMITS)
+    assert (reply.code, rescue.dead_letter) == (451, True)
+    return rescue.outcome.detail
+
+
+@pytest.mark.attacks(2)
+@pytest.mark.parametrize("method", ["append", "maildir"])
+def test_a_strangers_link_on_the_way(tmp_path: Path, method: str) -> None:
+    """A link in the middle of a path counts as one at its end does, and what it leads to as if it were written out."""
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "link").symlink_to("ours")
+    strangers(tmp_path / "link")
+    assert refusal(tmp_path / "link" / "box", method) == f"{tmp_path}/link: {LINKS}"
+    assert list((tmp_path / "ours").iterdir()) == []
+
+
+@pytest.mark.attacks(4)
+@pytest.mark.parametrize("method", ["append", "maildir"])
+@pytest.mark.parametrize("path", ["on_the_way/box", "box"])
+def test_our_own_link_to_a_strangers_directory(everybodys: Path, tmp_path: Path, path: str, method: str) -> None:
+    """A link of our own may lead to what a stranger could have made, which is looked at as well."""
+    (everybodys / "d").mkdir()
+    strangers(everybodys / "d").chmod(0o777)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "other").symlink_to("folder")
+    (tmp_path / "on_the_way").symlink_to("tmp/d")
+    (tmp_path / "box").symlink_to("other/../tmp/d/box")
+    assert refusal(tmp_path / path, method).endswith(f"/d: {ELSE}")
+    assert list((everybodys / "d").iterdir()) == []
+
+
+@pytest.mark.attacks(2)
+@pytest.mark.parametrize("path", ["box", "box/inner"])
+def test_a_second_name_of_our_own_link(everybodys: Path, tmp_path: Path, victim: Path, path: str) -> None:
+    """Nor is a link of our own followed that somebody else may have put there, with a second name for it."""
+    (tmp_path / "link").symlink_to(victim if path == "box" else tmp_path)
+    os.link(tmp_path / "link", everybodys / "box", follow_symlinks=False)
+    assert refusal(everybodys / path) == f"{everybodys}/box: has another name, where everybody may put things"
+    assert victim.read_bytes() == OURS
+    assert not (tmp_path / "inner").exists()
+
+
+@pytest.mark.attacks(2)
+@pytest.mark.parametrize("method", ["append", "maildir"])
+def test_where_everybody_may_replace_a_directory(everybodys: Path, method: str) -> None:
+    """Without the sticky bit a directory of our own is no safer than a stranger's: they may exchange it at any time."""
+    (everybodys / "ours").mkdir()
+    everybodys.chmod(0o777)
+    reason = "can be replaced by everybody: the directory above has no sticky bit"
+    assert refusal(everybodys / "ours" / "box", method) == f"{everybodys}/ours: {reason}"
+    (everybodys / "link").symlink_to("/")
+    assert refusal(everybodys / "link" / "box", method) == f"{everybodys}/link: {reason}"
+    everybodys.chmod(0o1777)
+    assert deliver(everybodys / "ours" / "box", method).outcome.delivered
+
+
+@pytest.mark.attacks(2)
+@pytest.mark.parametrize("folder", ["new", "tmp"])
+def test_a_strangers_folder_in_a_maildir(everybodys: Path, folder: str) -> None:
+    """Where everybody may put things into a Maildir, its folders are looked at, too."""
+    for name in ("new", "cur", "tmp"):
+        (everybodys / name).mkdir()
+    strangers(everybodys / folder)
+    assert refusal(everybodys, "maildir") == f"{everybodys}/{folder}: {ELSE}"
+    assert not [path for path in everybodys.rglob("*") if path.is_file()]
+
+
+SWAP_DIRECTORY = """\
+import os
+while True:
+    os.rename("theirs", "d")
+    os.rename("d", "theirs")
+"""
+
+
+@pytest.mark.attacks(1)
+def test_a_directory_put_there_in_between(everybodys: Path) -> None:
+    """However fast somebody swaps a directory in and out while mail comes in, no mail gets there."""
+    (everybodys / "theirs").mkdir()
+    (everybodys / "theirs" / "box").touch()
+    strangers(everybodys / "theirs")
+    with subprocess.Popen([sys.executable, "-c", SWAP_DIRECTORY], cwd=everybodys) as swapping:
+        try:
+            outcomes = [deliver(everybodys / "d" / "box").outcome for _ in range(3000)]
+        finally:
+            swapping.kill()
+    assert not any(outcome.delivered for outcome in outcomes)
+    assert any(outcome.detail.endswith(ELSE) for outcome in outcomes)
+    assert [path.stat().st_size for path in everybodys.glob("*/box")] == [0]
+
+
 # A Maildir
 
 

@@ -70,11 +70,10 @@ class Ledger:
                 self._data.clear()
                 self._names.clear()
             case "rename", [path, new_path]:
-                self._make(new_path)
-                for kind in (self._files, self._data, self._lost):
-                    if path in kind:
-                        kind.add(new_path)
+                self._name_too(path, new_path)
                 self._forget(path)
+            case "link", [path, new_path]:
+                self._name_too(path, new_path)
             case "unlink", [path]:
                 self._forget(path)
 
@@ -82,6 +81,12 @@ class Ledger:
         if path not in self._made:
             self._made.add(path)
             self._names.add(path)
+
+    def _name_too(self, path: str, new_path: str) -> None:
+        self._make(new_path)
+        for kind in (self._files, self._data, self._lost):
+            if path in kind:
+                kind.add(new_path)
 
     def _forget(self, path: str) -> None:
         for kind in (self._made, self._files, self._names, self._data, self._lost):

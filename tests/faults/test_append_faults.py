@@ -7,7 +7,8 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from mailrecv.delivery import mbox
 from mailrecv.delivery.message import Message
 from mailrecv.delivery.spool import Spool
 from tests.support.delivery import RECIPIENT, a_message, copy_of, entry_of, messages_in, open_descriptors
-from tests.support.failing_os import FailingOs, failing, succeeds
+from tests.support.failing_os import FailingOs, MeddledOs, failing, succeeds
 from tests.support.figures import Figures
 
 EARLIER = a_message(b"Subject: earlier\n\nIt was there before.\n")
@@ -99,6 +100,41 @@ def test_the_disk_dies(tmp_path: Path, mailbox_before: str, most_octets: int | N
     figure.add(number - 1, "dying disks survived")
     assert delivered
     assert torn > 0
+
+
+@pytest.mark.parametrize("mailbox_before", MAILBOXES)
+def test_moved_away_at_any_moment(tmp_path: Path, mailbox_before: str, figure: Figures) -> None:
+    """`mv mbox w; cat w; rm w` gets every message, whenever these happen: what it did not see is in the mbox again."""
+    path, aside = tmp_path / "mbox", tmp_path / "w"
+
+    def deliver(*meddle: tuple[int, Callable[[], object]]) -> int:
+        prepare(path, MAILBOXES[mailbox_before])
+        work: dict[int, Callable[[], object]] = {}
+        for number, what in meddle:
+            work[number] = partial(in_turn, work.get(number), what)
+        system = MeddledOs(work)
+        with failing(system):
+            append(MESSAGE, path)
+        return system.count
+
+    def move_and_read() -> None:
+        if path.exists():
+            path.rename(aside)
+            read.append(aside.read_bytes())
+
+    calls = deliver()
+    pairs = list(itertools.combinations_with_replacement(range(1, calls + 1), 2))
+    for moved, removed in pairs:
+        read: list[bytes] = []
+        deliver((moved, move_and_read), (removed, lambda: aside.unlink(missing_ok=True)))
+        found = read + ([path.read_bytes()] if path.exists() else [])
+        assert any(entry_of(MESSAGE) in octets for octets in found), (moved, removed)
+    figure.add(len(pairs), "moved mailboxes survived")
+
+
+def in_turn(*works: Callable[[], object] | None) -> None:
+    for work in filter(None, works):
+        work()
 
 
 class BrokenSpool(Spool):

@@ -23,7 +23,7 @@ from tests.support.figures import Figures
 
 pytestmark = pytest.mark.needs_tool("strace")
 
-DELIVERING = {"write", "fsync", "rename", "mkdir", "vfork", "wait4", "sendto"}
+DELIVERING = {"write", "fsync", "link", "unlink", "mkdir", "vfork", "wait4", "sendto"}
 
 
 @dataclass

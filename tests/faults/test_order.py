@@ -17,11 +17,12 @@ from tests.faults.traced import Told, hold_session
 
 pytestmark = pytest.mark.needs_tool("strace")
 
-TRACE = "write,fsync,rename,mkdir,execve,wait4,sendto"
+TRACE = "write,fsync,link,rename,unlink,mkdir,execve,wait4,sendto"
+MAILDIR = ["write tmp/MAIL", "fsync tmp/MAIL", "link tmp/MAIL new/MAIL", "unlink tmp/MAIL", "fsync new"]
 ORDERS = {
     "mbox": ["write mbox", "fsync mbox", "250"],
     "new mbox": ["fsync .", "write mbox", "fsync mbox", "250"],
-    "Maildir": ["write tmp/MAIL", "fsync tmp/MAIL", "rename tmp/MAIL new/MAIL", "fsync new", "250"],
+    "Maildir": [*MAILDIR, "250"],
     "new Maildir": [
         "mkdir home",
         "fsync ..",  # in case that whoever made the folder of this test was killed before its name was safe
@@ -31,7 +32,7 @@ ORDERS = {
         *("mkdir new", "fsync home", "fsync box"),
         *("mkdir cur", "fsync home", "fsync box"),
         *("mkdir tmp", "fsync home", "fsync box"),
-        *("write tmp/MAIL", "fsync tmp/MAIL", "rename tmp/MAIL new/MAIL", "fsync new", "250"),
+        *(*MAILDIR, "250"),
     ],
     "command": ["write message", "execve sh", "wait4", "250"],
     "dead letters": ["write mbox", "fsync mbox", "fsync .", "write dead", "fsync dead", "250"],

@@ -25,14 +25,14 @@ from tests.support.figures import Figures
 pytestmark = pytest.mark.needs_tool("strace")
 
 ERRORS = {
-    **dict.fromkeys(("openat", "mkdir", "rename"), ("EIO", "ENOSPC", "EDQUOT", "EMFILE", "EROFS")),
+    **dict.fromkeys(("openat", "mkdir", "link"), ("EIO", "ENOSPC", "EDQUOT", "EMFILE", "EROFS")),
     **dict.fromkeys(("write", "fsync"), ("EIO", "ENOSPC", "EDQUOT", "EFBIG")),
     **dict.fromkeys(("memfd_create", "pipe2", "pidfd_open"), ("EMFILE", "ENOMEM")),
     **dict.fromkeys(("vfork", "clone", "clone3", "execve"), ("EAGAIN", "ENOMEM")),
     **dict.fromkeys(("mmap", "mremap", "brk", "mprotect"), ("ENOMEM",)),
     **dict.fromkeys(("flock", "fcntl"), ("ENOLCK", "EIO")),
 }
-DELIVERING = {"write", "fsync", "flock", "rename", "memfd_create", "vfork", "waitid", "wait4", "sendto"}
+DELIVERING = {"write", "fsync", "flock", "link", "unlink", "memfd_create", "vfork", "waitid", "wait4", "sendto"}
 NOT_TRIED = {
     "brk",  # says otherwise than by an error that it has failed, and strace knows only errors
     "close",  # closes even when it fails, and strace cannot: see the tests of each method

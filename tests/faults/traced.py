@@ -16,7 +16,7 @@ from tests.clients.servers import ENVIRONMENT, PROGRAM, Wire
 from tests.support.machine import typed
 
 # The calls that make something durable, or undo it, and those that answer the client
-DURABILITY = "openat,write,ftruncate,fsync,fdatasync,sync,rename,mkdir,unlink,sendto"
+DURABILITY = "openat,write,ftruncate,fsync,fdatasync,sync,link,rename,mkdir,unlink,sendto"
 PATIENCE_SECONDS = 20.0
 
 CACHE = "cache"  # the folder for compiled configurations

@@ -1,10 +1,11 @@
 """Many messages at the same time into the same mailboxes, while others rename, lock and rewrite these: every message
-that was acknowledged is there once, octet for octet.
+that was acknowledged is there, octet for octet; and only there twice where its mbox was renamed in that moment.
 """
 
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,9 @@ deliver rcpt_to me@mydomain.com append {folder}/mbox
 deliver rcpt_to list@mydomain.com maildir {folder}/maildir
 deliver rcpt_to slow@mydomain.com pipe sleep 0.2; cat >{folder}/slow.$MAILRECV_ID"""
 
+SMALL = re.compile(rb"(?m)^(Subject: \d+ \d+\n\nx\n)\n")  # in an mbox, where some may be torn
+ENVELOPE = ("MAIL FROM:<me@client>", "RCPT TO:<me@mydomain.com>", "DATA")
+
 Connect = Callable[[], Wire]
 
 
@@ -53,7 +57,7 @@ def many_processes(start: Starter, site: Site) -> Connect:
 def test_many_at_the_same_time(
     start: Starter, way: Callable[[Starter, Site], Connect], messages: int, figure: Figures
 ) -> None:
-    """What is acknowledged, 8 writers at a time, is in the mbox, in the Maildir and with the command, once each."""
+    """What is acknowledged, 8 writers at a time, is in the mbox, in the Maildir and with the command."""
     began = time.monotonic()
     site = start.site(config=CONFIG)
     connect = way(start, site)
@@ -61,12 +65,15 @@ def test_many_at_the_same_time(
         sent = list(pool.map(lambda writer: write(connect, writer, messages), range(WRITERS)))
     every, slow = (sum(counters, Counter[bytes]()) for counters in zip(*sent, strict=True))
     assert every.total() == WRITERS * messages
-    assert digests(copies_in_mboxes(site.folder)) == every
+    appended = digests(copies_in_mboxes(site.folder))
+    assert appended >= every
+    assert set(appended) == set(every)
     assert digests(path.read_bytes() for path in site.folder.glob("maildir/*/*")) == every
     assert digests(path.read_bytes().partition(b"\n")[2] for path in site.folder.glob("slow.*")) == slow
     figure(
         f"{way.__name__.replace('_', ' ')}: {every.total()} messages acknowledged and found in mbox and Maildir,"
-        f" {slow.total()} with the command; {', '.join(meddled)}; {time.monotonic() - began:.0f} seconds"
+        f" {slow.total()} with the command, {(appended - every).total()} twice in the mbox; {', '.join(meddled)};"
+        f" {time.monotonic() - began:.0f} seconds"
     )
     figure.add(2 * every.total() + slow.total(), "copies acknowledged, found once and compared")
     for path in site.folder.iterdir():
@@ -74,6 +81,56 @@ def test_many_at_the_same_time(
             shutil.rmtree(path)
         elif path.name != "log":
             path.unlink()
+
+
+MOVING = """\
+while [ -e go ]; do
+    mv mbox w && cat w >>read && rm w
+    n=$(((n + 3) % 10))
+    sleep 0.0$n
+done
+"""
+
+
+@pytest.mark.parametrize("way", [one_server, many_processes])
+@pytest.mark.parametrize("messages", [40, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+def test_an_mbox_that_is_moved_away_all_the_time(
+    start: Starter, way: Callable[[Starter, Site], Connect], messages: int, figure: Figures
+) -> None:
+    """`mv mbox w; cat w; rm w`, without any lock, as long as mail comes in: it gets all that was acknowledged."""
+    site = start.site(config=f"{CONFIG}\nlimit.delivery_secs 20")
+    connect = way(start, site)
+    (site.folder / "go").touch()
+    with subprocess.Popen(["sh", "-c", MOVING], cwd=site.folder, stderr=subprocess.DEVNULL) as moving:
+        try:
+            with ThreadPoolExecutor(WRITERS) as pool:
+                sent = list(pool.map(lambda writer: write_small(connect, writer, messages), range(WRITERS)))
+        finally:
+            (site.folder / "go").unlink()
+        assert moving.wait() <= 1
+    acknowledged = set().union(*sent)
+    octets = b"".join(path.read_bytes() for path in (site.folder / "read", site.folder / "mbox") if path.exists())
+    assert acknowledged
+    assert acknowledged <= set(re.findall(SMALL, octets))
+    figure.add(len(acknowledged), "copies acknowledged and found though their mbox was moved away")
+
+
+def write_small(connect: Connect, writer: int, messages: int) -> set[bytes]:
+    """Send small messages, and return those that were acknowledged."""
+    acknowledged = set()
+    with connect() as wire:
+        wire.socket.settimeout(PATIENCE_SECONDS)
+        for number in range(messages):
+            data = b"Subject: %d %d\n\nx\n" % (writer, number)
+            assert SMALL.fullmatch(data + b"\n")
+            if number == 0:
+                wire.envelope("me")
+            else:
+                assert [wire.ask(line)[:3] for line in ENVELOPE] == ["250", "250", "354"]
+            wire.send(data.replace(b"\n", b"\r\n") + b".\r\n")
+            if wire.reply().startswith("250 "):
+                acknowledged.add(data)
+    return acknowledged
 
 
 def mail_data(writer: int, number: int) -> bytes:

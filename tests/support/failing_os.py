@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from mailrecv import trusted_path
 from mailrecv.delivery import durable
 
 _CALLS = {
-    **{name: getattr(os, name) for name in ("open", "close", "stat", "fstat", "pread", "write", "fsync", "ftruncate")},
-    **{name: getattr(os, name) for name in ("rename", "unlink", "mkdir", "makedirs", "fchmod", "fchown")},
+    **{name: getattr(os, name) for name in ("open", "close", "stat", "lstat", "readlink", "fstat", "pread", "write")},
+    **{name: getattr(os, name) for name in ("lseek", "fsync", "ftruncate", "fchmod", "fchown")},
+    **{name: getattr(os, name) for name in ("link", "rename", "unlink", "mkdir", "makedirs")},
     "flock": fcntl.flock,
     "fcntl": fcntl.fcntl,
 }
@@ -52,10 +54,34 @@ class FailingOs:
         return call
 
 
+class MeddledOs(FailingOs):
+    """Stands for them while somebody else is at work: for the numbers of some calls, what is done right before each."""
+
+    def __init__(self, meddle: Mapping[int, Callable[[], object]]) -> None:
+        super().__init__()
+        self._meddle = meddle
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = super().__getattr__(name)
+        if name not in _CALLS:
+            return attribute
+
+        def call(*args: Any, **options: Any) -> Any:
+            if self.count + 1 in self._meddle:
+                self._meddle[self.count + 1]()
+            return attribute(*args, **options)
+
+        return call
+
+
 @contextmanager
 def failing(system: FailingOs) -> Iterator[None]:
-    """Let the deliveries in the body meet this system: one module alone touches mailboxes on disk."""
-    with mock.patch.object(durable, "os", system), mock.patch.object(durable, "fcntl", system):
+    """Let the deliveries in the body meet this system: two modules alone touch mailboxes on disk."""
+    with (
+        mock.patch.object(durable, "os", system),
+        mock.patch.object(durable, "fcntl", system),
+        mock.patch.object(trusted_path, "os", system),
+    ):
         yield
 
 

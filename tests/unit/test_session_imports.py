@@ -87,6 +87,7 @@ SESSION = {  # after it
     "mailrecv.smtp.grammar",
     "mailrecv.smtp.receiver",
     "mailrecv.smtp.states",
+    "mailrecv.trusted_path",
     "mailrecv.values",
 }
 LIBRARY = {  # of Python, with what these are made of

@@ -124,6 +124,52 @@ def test_nuls_at_the_end_are_cut_off(path: Path, before: bytes, nuls: int) -> No
     assert path.read_bytes() == before + b"x"
 
 
+SPARSE_OCTETS = 16 << 30
+
+
+@pytest.mark.parametrize("before", [b"", b"a\0b", b"a" * 4096, b"a" * 10_001])
+@pytest.mark.parametrize("written", [0, 1, 5000], ids="and {} written ones".format)
+def test_a_huge_hole_at_the_end_is_cut_off(path: Path, before: bytes, written: int) -> None:
+    """NULs that are a hole are not read, however many they are; neither if some that are none come after them."""
+    path.write_bytes(before)
+    os.truncate(path, SPARSE_OCTETS)
+    with path.open("ab") as file:
+        file.write(bytes(written))
+    system = FailingOs()
+    with failing(system):
+        append(path, b"x")
+    assert path.read_bytes() == before + b"x"
+    assert [name for name, _ in system.calls].count("pread") <= 10
+    assert [name for name, _ in system.calls].count("lseek") <= 200
+
+
+def test_a_hole_where_holes_are_not_known(path: Path) -> None:
+    """A file system that cannot tell what is a hole has what is there read."""
+
+    class WithoutHoles(FailingOs):
+        def lseek(self, fd: int, offset: int, whence: int) -> int:
+            raise OSError(errno.EINVAL, "no holes here")
+
+    path.write_bytes(b"before")
+    os.truncate(path, 100_000)
+    with failing(WithoutHoles()):
+        append(path, b"x")
+    assert path.read_bytes() == b"beforex"
+
+
+def test_more_nuls_than_are_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of endless NULs that are on the disk only some are read and cut off: what is appended comes after the others."""
+    monkeypatch.setattr(durable, "_MOST_NULS", 3 * 4096)
+    path.write_bytes(b"before" + bytes(100_000))
+    system = FailingOs()
+    with failing(system):
+        append(path, b"x")
+    assert [name for name, _ in system.calls].count("pread") == 3
+    content = path.read_bytes()
+    assert content == b"before" + bytes(len(content) - 7) + b"x"
+    assert 100_000 - 4 * 4096 <= len(content) <= 100_000 - 2 * 4096
+
+
 def test_the_limit_of_file_sizes(path: Path) -> None:
     """A file that may grow no further (RLIMIT_FSIZE) is cut back to where it ended."""
     path.write_bytes(b"before")
@@ -270,6 +316,69 @@ def test_a_free_lock_is_taken_even_past_the_deadline(path: Path) -> None:
     assert path.read_bytes() == b"x"
 
 
+# A file that is moved away
+
+
+def test_a_file_that_is_moved_away_before_it_is_synced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever moved it may have read it already: what was written is there, but it does not count."""
+    fsync = os.fsync
+
+    def move(fd: int) -> None:
+        path.rename(path.with_name("aside"))
+        fsync(fd)
+
+    path.write_bytes(b"before ")
+    monkeypatch.setattr(os, "fsync", move)
+    with pytest.raises(durable.MovedAway) as moved:
+        append(path, b"x")
+    assert moved.value.filename == str(path)
+    assert path.with_name("aside").read_bytes() == b"before x"
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("again", ["other", "same"])
+def test_a_link_that_leads_elsewhere_before_the_sync(path: Path, monkeypatch: pytest.MonkeyPatch, again: str) -> None:
+    """It is the path that counts: a link on it that leads to another file by then has moved the mailbox, too."""
+    other, same = path.with_name("other"), path.with_name("same")
+    fsync = os.fsync
+
+    def turn(fd: int) -> None:
+        path.unlink()
+        path.symlink_to(again)
+        fsync(fd)
+
+    same.write_bytes(b"before ")
+    path.symlink_to("same")
+    monkeypatch.setattr(os, "fsync", turn)
+    if again == "same":
+        append(path, b"x")
+    else:
+        other.touch()
+        with pytest.raises(durable.MovedAway):
+            append(path, b"x")
+    assert same.read_bytes() == b"before x"
+
+
+def test_a_file_that_is_moved_away_whenever_it_is_opened(path: Path) -> None:
+    """A file that is never there when its lock is taken is tried until the deadline, not for ever."""
+
+    class Mover(FailingOs):
+        def __getattr__(self, name: str) -> object:
+            attribute = super().__getattr__(name)
+            if name != "flock":
+                return attribute
+
+            def flock(*args: object) -> None:
+                path.unlink()
+                attribute(*args)
+
+            return flock
+
+    with failing(Mover()), pytest.raises(TimeoutError, match="was moved away") as failure:
+        append(path, b"x", seconds=0.1)
+    assert failure.value.filename == str(path)
+
+
 # What is no regular file
 
 
@@ -367,11 +476,49 @@ def test_store_and_rename(tmp_path: Path) -> None:
     assert final.read_bytes() == b"one two"
     assert mode_of(final) == 0o600
     assert not written.exists()
-    assert [call for call in system.calls if call[0] in ("fsync", "rename")] == [
+    assert [call for call in system.calls if call[0] in ("fsync", "link", "unlink", "rename")] == [
         ("fsync", str(written)),
-        ("rename", str(written)),
+        ("link", str(written)),
+        ("unlink", str(written)),
         ("fsync", str(final.parent)),
     ]
+
+
+class WithoutLinks(FailingOs):
+    """A file system such as vfat: it has no second names."""
+
+    def __init__(self, error: int) -> None:
+        super().__init__()
+        self._link_error = error
+
+    def link(self, path: str, new_path: str) -> None:
+        """Fail as link(2) does there."""
+        raise OSError(self._link_error, os.strerror(self._link_error), path)
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS], ids=os.strerror)
+def test_rename_without_links(tmp_path: Path, error: int) -> None:
+    """Where there are no links, a file is renamed, and its new name is made safe."""
+    written, final = tmp_path / "written", tmp_path / "final"
+    written.write_bytes(b"x")
+    system = WithoutLinks(error)
+    with failing(system):
+        durable.rename(str(written), str(final))
+    assert [path.name for path in tmp_path.iterdir()] == ["final"]
+    assert final.read_bytes() == b"x"
+    assert ("fsync", str(tmp_path)) in system.calls
+
+
+@pytest.mark.parametrize("system", [FailingOs(), WithoutLinks(errno.EPERM)], ids=["links", "no links"])
+def test_rename_replaces_nothing(tmp_path: Path, system: FailingOs) -> None:
+    """A file that has the name already is not touched, not even for the failure."""
+    written, final = tmp_path / "written", tmp_path / "final"
+    written.write_bytes(b"x")
+    final.write_bytes(b"before")
+    with failing(system), pytest.raises(FileExistsError):
+        durable.rename(str(written), str(final))
+    assert [path.name for path in tmp_path.iterdir()] == ["final"]
+    assert final.read_bytes() == b"before"
 
 
 def test_store_replaces_nothing(path: Path) -> None:
@@ -492,6 +639,53 @@ def test_sync_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.Monke
     with failing(system):
         durable.sync_directory("")
     assert ("fsync", str(tmp_path)) in system.calls
+
+
+# What a group shares
+
+
+@pytest.fixture
+def group_shares(tmp_path: Path) -> Path:
+    """A directory that is setgid, for a group that is not our own where that can be had."""
+    if os.geteuid() == 0:
+        os.chown(tmp_path, -1, NOBODY)
+    tmp_path.chmod(0o2770)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "umask, file, directory", [(0o007, 0o660, 0o770), (0o027, 0o640, 0o750), (0o077, 0o600, 0o700)]
+)
+def test_what_a_group_shares(group_shares: Path, umask: int, file: int, directory: int) -> None:
+    """In a directory that is setgid, new files and directories are for its group too, as far as the umask lets them."""
+    before = os.umask(umask)
+    try:
+        append(group_shares / "box", b"x")
+        durable.make_directories(str(group_shares / "above" / "Maildir"))
+        durable.store(str(group_shares / "above" / "Maildir" / "message"), [b"x"])
+    finally:
+        os.umask(before)
+    made = sorted(group_shares.rglob("*"))
+    assert [(path.name, mode_of(path) & 0o777) for path in made] == [
+        ("above", directory),
+        ("Maildir", directory),
+        ("message", file),
+        ("box", file),
+    ]
+    assert {path.stat().st_gid for path in made} == {group_shares.stat().st_gid}
+
+
+def test_what_no_group_shares(tmp_path: Path) -> None:
+    """Elsewhere they are for their owner alone, even where the group may write and the umask is open."""
+    tmp_path.chmod(0o770)
+    before = os.umask(0)
+    try:
+        append(tmp_path / "box", b"x")
+        durable.make_directories(str(tmp_path / "above" / "Maildir"))
+        durable.store(str(tmp_path / "message"), [b"x"])
+    finally:
+        os.umask(before)
+    assert {mode_of(path) for path in tmp_path.rglob("*")} == {0o600, 0o700}
 
 
 # Rights

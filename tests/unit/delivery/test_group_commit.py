@@ -187,6 +187,101 @@ def test_a_part_that_is_being_written_does_not_give_up(path: Path, pool: ThreadP
     assert path.read_bytes() == b"before\nfirst\nslow\n"
 
 
+# A file that is moved away
+
+
+@pytest.fixture
+def moves(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Where the file goes that is about to be synced, in turn; once the list is empty, it stays."""
+    left: list[Path] = []
+    fsync = os.fsync
+
+    def move(fd: int) -> None:
+        if left and os.path.samestat(os.fstat(fd), path.stat()):
+            path.rename(left.pop(0))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", move)
+    return left
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_file_that_is_moved_away(path: Path, pool: ThreadPoolExecutor, moves: list[Path], times: int) -> None:
+    """All parts of a group are written again, in their order, to what is there once the file stays."""
+    asides = [path.with_name(f"aside.{number}") for number in range(times)]
+    moves += asides
+    with locked(path):
+        futures = queue_up(pool, path, *(partial(append, path, line(b"%d" % number)) for number in range(4)))
+    for future in futures:
+        future.result()
+    assert path.read_bytes() == b"0\n1\n2\n3\n"
+    for aside in asides:
+        assert aside.read_bytes().endswith(b"0\n1\n2\n3\n")
+
+
+@pytest.mark.parametrize("unlucky", range(3))
+def test_a_part_that_had_failed_is_not_written_again(
+    path: Path, pool: ThreadPoolExecutor, moves: list[Path], unlucky: int
+) -> None:
+    """Whoever was told nothing yet of a part that failed is told so, whoever leads; the others are written again."""
+    tries: list[int] = []
+
+    def broken(file: AppendedFile) -> None:
+        tries.append(1)
+        raise OSError(28, "no space")
+
+    moves.append(path.with_name("aside"))
+    writes = [broken if number == unlucky else line(b"%d" % number) for number in range(3)]
+    with locked(path):
+        futures = queue_up(pool, path, *(partial(append, path, write) for write in writes))
+    for number, future in enumerate(futures):
+        error = future.exception()
+        assert "no space" in str(error) if number == unlucky else error is None
+    assert path.read_bytes() == b"".join(b"%d\n" % number for number in range(3) if number != unlucky)
+    assert len(tries) == 1
+
+
+def test_a_file_that_is_moved_away_for_ever(path: Path, moves: list[Path]) -> None:
+    """At the deadline it is given up, after so few tries that the disk is not filled with them."""
+    moves += [path.with_name(f"aside.{number}") for number in range(1000)]
+    began = time.monotonic()
+    with pytest.raises(TimeoutError, match="was moved away"):
+        append(path, line(b"x"), seconds=0.3)
+    assert time.monotonic() - began >= 0.3
+    assert 2 <= len(list(path.parent.glob("aside.*"))) <= 12
+
+
+def test_impatient_parts_of_a_file_that_is_moved_away(path: Path, pool: ThreadPoolExecutor, moves: list[Path]) -> None:
+    """Each part is given up at its own deadline; the others go on."""
+    moves += [path.with_name(f"aside.{number}") for number in range(1000)]
+    with locked(path):
+        calls = [partial(append, path, line(text), seconds=seconds) for text, seconds in ((b"0", 9), (b"1", 0.5))]
+        patient, impatient = queue_up(pool, path, *calls)
+    assert isinstance(impatient.exception(), TimeoutError)
+    assert not patient.done()
+    moves.clear()
+    patient.result()
+    assert path.read_bytes() == b"0\n"
+
+
+def test_a_file_that_is_moved_away_and_cannot_be_made(
+    path: Path, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it cannot be written again, everybody of the group hears why."""
+    fsync = os.fsync
+
+    def replace(fd: int) -> None:
+        path.rename(path.with_name("aside"))
+        path.mkdir()
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", replace)
+    with locked(path):
+        futures = queue_up(pool, path, *[partial(append, path, line(b"x"))] * 3)
+    for future in futures:
+        assert isinstance(future.exception(), IsADirectoryError)
+
+
 def test_large_parts_go_alone(path: Path, syncs: list[bytes], pool: ThreadPoolExecutor) -> None:
     """A part that is too large for a group waits for the next, so that nobody has to wait for it."""
     sizes = [10, 10, GROUP_OCTETS, 10]

@@ -113,9 +113,9 @@ def test_two_recipients_in_one_mbox(tmp_path: Path) -> None:
     "method, target, reason",
     [
         ("append", "{}", "{}: Is a directory"),
-        ("append", "{}/missing/mbox", "{}/missing/mbox: No such file or directory"),
+        ("append", "{}/missing/mbox", "{}/missing: No such file or directory"),
         ("append", "/dev/full", "/dev/full: No space left on device"),
-        ("maildir", "/dev/null/x", "/dev/null/x: Not a directory"),
+        ("maildir", "/dev/null/x", "/dev/null: Not a directory"),
         ("pipe", ": " + "x" * 200_000, "/bin/sh: Argument list too long"),
     ],
 )

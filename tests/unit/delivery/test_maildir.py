@@ -5,6 +5,7 @@ from __future__ import annotations
 import mailbox
 import os
 import re
+import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -63,11 +64,64 @@ def test_a_message(directory: Path) -> None:
 
 
 def test_a_name(directory: Path) -> None:
-    """A name is the time, the id of the message with something random, and the host, as the Maildir format has it."""
+    """A name is the time, the process with a count and something random, and the host, as the Maildir format has it."""
     deliver(directory)
     [name] = names_in(directory)
-    assert re.fullmatch(r"1700000000\.60a1b2c3d4e5fR[0-9a-f]{8}\..+", name)
+    assert re.fullmatch(rf"1700000000\.M500000P{os.getpid()}Q[1-9][0-9]*R[0-9a-f]{{8}}\..+", name)
     assert name.endswith(f".{os.uname().nodename}")
+
+
+@pytest.mark.parametrize(
+    "received, shown",
+    [
+        (1_700_000_000, "1700000000.M000000P"),
+        (1_700_000_000.000042, "1700000000.M000042P"),
+        (1_700_000_000.9999998, "1700000001.M000000P"),
+    ],
+)
+def test_the_time_in_a_name(directory: Path, received: float, shown: str) -> None:
+    """Microseconds always have six digits, so that the names sort as text, too."""
+    maildir.deliver(a_message(received=received), RECIPIENT, str(directory))
+    [name] = names_in(directory)
+    assert name.startswith(shown)
+
+
+# In the order in which they come: seconds apart, within one second, at the same moment (copies of one message), and
+# when the number of microseconds, or of deliveries, gets one digit more
+TIMES = [1_699_999_995.0, 1_700_000_000.0, 1_700_000_000.000007, 1_700_000_000.000009, 1_700_000_000.00001]
+TIMES += [1_700_000_000.25] * 12 + [1_700_000_000.3, 1_700_000_010.0]
+
+
+@pytest.mark.needs_tool("git")
+def test_git_finds_the_messages_in_their_order(directory: Path, tmp_path: Path) -> None:
+    """git, which sorts by the numbers in the names, splits a Maildir into the messages in the order they came in."""
+    for number, received in enumerate(TIMES):
+        message = a_message(b"Subject: %d\n\nx\n" % number, received=received, id=os.urandom(6).hex())
+        maildir.deliver(message, RECIPIENT, str(directory))
+    split = tmp_path / "split"
+    split.mkdir()
+    subprocess.run(["git", "mailsplit", f"-o{split}", directory], check=True, stdout=subprocess.DEVNULL)
+    found = [re.findall(rb"(?m)^Subject: (\d+)$", path.read_bytes()) for path in sorted(split.iterdir())]
+    assert found == [[b"%d" % number] for number in range(len(TIMES))]
+
+
+def test_the_order_of_the_names(directory: Path) -> None:
+    """Names sort as text, too, up to the count of the process."""
+    times = sorted(set(TIMES))
+    for received in times:
+        maildir.deliver(a_message(b"%f" % received, received=received), RECIPIENT, str(directory))
+    found = sorted(directory.joinpath("new").iterdir())
+    assert [float(path.read_bytes().rpartition(b"\n")[2]) for path in found] == times
+
+
+def test_a_name_that_is_taken(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No message ever replaces another, even if their names were the same."""
+    monkeypatch.setattr(maildir, "_unique_name", lambda message: "name")
+    copy = deliver(directory, b"Subject: first\n")
+    with pytest.raises(FileExistsError):
+        deliver(directory, b"Subject: second\n")
+    assert names_in(directory) == ["name"]
+    assert directory.joinpath("new", "name").read_bytes() == copy
 
 
 @pytest.mark.parametrize(

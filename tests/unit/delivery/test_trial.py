@@ -86,6 +86,28 @@ def test_a_link_of_somebody_else_s(folder: Path) -> None:
     assert failure("append", f"{folder}/mbox") == (f"{folder}/mbox: a symbolic link of somebody else's is not followed")
 
 
+@pytest.mark.needs_root
+def test_a_directory_of_somebody_else_s(folder: Path) -> None:
+    """So do those about the way there, also where the end of it, or of the way, is missing."""
+    folder.chmod(0o1777)
+    (folder / "d").mkdir(mode=0o777)
+    os.chown(folder / "d", 4242, 4242)
+    theirs = f"{folder}/d: belongs to somebody else, where everybody may put things"
+    for name in ("d/mbox", "d/missing/mbox"):
+        assert failure("append", f"{folder}/{name}") == theirs
+    for name in ("d", "d/Maildir", "d/missing/Maildir/"):
+        assert failure("maildir", f"{folder}/{name}") == theirs
+
+
+def test_a_maildir_with_a_file_for_a_folder(folder: Path) -> None:
+    """A file in place of new/ or tmp/ is told; what is in place of cur/ does not matter to a delivery."""
+    (folder / "new").mkdir(mode=0o777)
+    (folder / "cur").touch()
+    (folder / "tmp").touch()
+    (folder / "new").chmod(0o777)
+    assert failure("maildir", str(folder)) == f"{folder / 'tmp'}: Not a directory"
+
+
 def test_what_is_no_place(folder: Path) -> None:
     """A missing directory, a directory in place of an mbox, and a file in place of a Maildir are told."""
     file = folder / "file"

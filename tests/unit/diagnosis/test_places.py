@@ -14,6 +14,7 @@ from mailrecv.diagnosis.advice import Source
 from mailrecv.diagnosis.places import advise, mend, try_places
 from mailrecv.diagnosis.review import Review, review
 from mailrecv.diagnosis.service import Service, find_service
+from tests.support.users import NOBODY
 from tests.support.whole_session import myself
 
 ORIGINAL = Path(__file__).parents[1] / "config" / "original.conf"
@@ -54,7 +55,7 @@ def test_each_kind_of_place(folder: Path) -> None:
     )
     assert [(line, column, text) for line, column, text, _ in found] == [
         (2, 28, f"the user {user} cannot write here: {{}}/missing: No such file or directory"),
-        (3, 45, f"the user {user} cannot write here: {{}}/mailrecv.conf/Maildir: Not a directory"),
+        (3, 45, f"the user {user} cannot write here: {{}}/mailrecv.conf: Not a directory"),
         (4, 26, f"the user {user} cannot run this: no-such-program: no such program in {PATH}"),
         (6, 17, f"the user {user} cannot write here: {{}}/missing: No such file or directory"),
         (8, 9, f"the user {user} cannot write its log here: {{}}/missing: No such file or directory"),
@@ -74,6 +75,48 @@ def test_what_mends_it(folder: Path) -> None:
     assert mend(myself(), "log", str(folder)) == f"name a file, such as {folder}/log"
     (folder / "file").touch()
     assert "write append instead of maildir" in mend(myself(), "maildir", f"{folder}/file")
+
+
+@pytest.mark.needs_root
+def test_places_that_strangers_could_have_made(folder: Path) -> None:
+    """What lies in the way of a mailbox, a Maildir or a log is named, and what is to be done about it."""
+    (folder / "tmp").mkdir()
+    (folder / "tmp").chmod(0o1777)
+    (folder / "open").mkdir()
+    (folder / "open").chmod(0o777)
+    for name in ("tmp/it's", "open/inner"):
+        (folder / name).mkdir()
+    os.chown(folder / "tmp" / "it's", NOBODY, -1)
+    (folder / "link").symlink_to("tmp")
+    os.lchown(folder / "link", NOBODY, -1)
+    (folder / "first").touch()
+    (folder / "tmp" / "second").hardlink_to(folder / "first")
+    found = places(
+        folder,
+        myself(),
+        "deliver rcpt_to a@b append {}/tmp/it's/mbox",
+        "deliver rcpt_to c@d maildir {}/open/inner/Maildir",
+        "deadletter_file {}/link/mbox",
+        "logfile {}/tmp/second",
+    )
+    assert [(text.partition(": ")[2], instead) for _, _, text, instead in found] == [
+        (
+            "{}/tmp/it's: belongs to somebody else, where everybody may put things",
+            "give it to this user, if it is the right one: chown -h me '{}/tmp/it'\"'\"'s'; or name a place elsewhere",
+        ),
+        (
+            "{}/open/inner: can be replaced by everybody: the directory above has no sticky bit",
+            "let others take away only what is theirs: chmod +t {}/open; or name a place elsewhere",
+        ),
+        (
+            "{}/link: a symbolic link of somebody else's is not followed",
+            "give it to root, if it is the right one: chown -h root {}/link; or write where it leads to",
+        ),
+        (
+            "{}/tmp/second: has another name, where everybody may put things",
+            "name a place elsewhere; the other names show: find / -xdev -samefile {}/tmp/second",
+        ),
+    ]
 
 
 @pytest.mark.needs_root

@@ -7,8 +7,11 @@ import math
 import os
 import re
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import structlog
@@ -19,6 +22,7 @@ from mailrecv.journal import catalogue, processors, sinks
 from mailrecv.journal.catalogue import CATALOGUE, Entry
 from mailrecv.journal.log import open_journal
 from mailrecv.reply import Reply
+from tests.support.users import NOBODY
 
 FORGED = "x [9.9.9.9]\nPRIORITY=0"
 
@@ -138,7 +142,7 @@ def test_file_that_is_not_ours_for_a_moment(tmp_path: Path, monkeypatch: pytest.
 
     def open_what_is_ours(path: str, *options: int) -> int:
         if clock[0] < ours_at:
-            raise PermissionError
+            raise PermissionError(errno.EACCES, "not ours")
         return real_open(path, *options)
 
     monkeypatch.setattr(os, "open", open_what_is_ours)
@@ -155,6 +159,56 @@ def test_file_that_is_not_ours_for_a_moment(tmp_path: Path, monkeypatch: pytest.
     ours_at = 0.0
     file.msg("fifth\n")
     assert log.read_text() == "first\nsecond\nfifth\n"
+
+
+@pytest.mark.needs_root
+def test_file_that_a_stranger_could_have_made(tmp_path: Path) -> None:
+    """A log that somebody else has made where everybody may, or their link leads to, is not written, nor waited for."""
+    folder, victim = tmp_path / "tmp", tmp_path / "victim"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    victim.touch()
+    (folder / "theirs").touch()
+    (folder / "link").symlink_to(victim)
+    (folder / "second").hardlink_to(victim)
+    (folder / "folder").mkdir()
+    for name in ("theirs", "link", "folder"):
+        os.lchown(folder / name, NOBODY, NOBODY)
+    complaints: list[str] = []
+    for name in ("theirs", "link", "second", "folder/log", "link/log"):
+        with mock.patch.object(time, "sleep", side_effect=AssertionError):
+            sinks.File(str(folder / name), lambda error, _: complaints.append(f"{error.filename}")).msg("a line\n")
+    assert complaints == [str(folder / name) for name in ("theirs", "link", "second", "folder", "link")]
+    assert [path.stat().st_size for path in (folder / "theirs", victim)] == [0, 0]
+    assert list((folder / "folder").iterdir()) == []
+
+
+@pytest.mark.needs_root
+def test_file_that_may_be_anybodys(tmp_path: Path) -> None:
+    """Elsewhere a log may belong to anybody, and lie in anybody's folder; links of root's are followed."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "log").touch()
+    for path in (tmp_path / "folder", tmp_path / "folder" / "log"):
+        os.chown(path, NOBODY, NOBODY)
+    (tmp_path / "link").symlink_to("folder/log")
+    (tmp_path / "new").symlink_to("folder/new")
+    complaints: list[OSError] = []
+    for name in ("folder/log", "link", "new"):
+        sinks.File(str(tmp_path / name), lambda error, _: complaints.append(error)).msg("a line\n")
+    assert complaints == []
+    assert (tmp_path / "folder" / "log").read_text() == "a line\n" * 2
+    assert (tmp_path / "folder" / "new").read_text() == "a line\n"
+
+
+@pytest.mark.parametrize("redirected", ["log", "|cat"])
+def test_standard_error_as_a_file(tmp_path: Path, redirected: str) -> None:
+    """/dev/stderr is written to, whether it is a file or a pipe."""
+    script = "from mailrecv.journal import sinks; sinks.File('/dev/stderr', lambda error, _: print(error)).msg('x')"
+    path = tmp_path / "log"
+    with path.open("wb") as file:
+        to = file if redirected == "log" else subprocess.PIPE
+        done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=to, check=True)
+    assert (done.stderr or path.read_bytes(), done.stdout) == (b"x", b"")
 
 
 def test_fifo_without_reader(tmp_path: Path) -> None:
