@@ -17,6 +17,7 @@ from contextlib import suppress
 
 from mailrecv.client import plain_address
 from mailrecv.config.model import Config
+from mailrecv.delivery.processes import bury_orphans
 from mailrecv.journal import catalogue
 from mailrecv.journal.log import Journal
 from mailrecv.reply import Reply
@@ -106,6 +107,7 @@ class Worker:
             words = self._supervisor.recv(1024)
         if ARE_YOU_THERE in words:
             self._say(HERE)
+            bury_orphans()
         if RETIRE in words:
             self._accepts = False
         if STOP in words or not words:
