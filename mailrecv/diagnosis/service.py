@@ -90,6 +90,12 @@ class Service(Value):
             return "read-only in the unit (ProtectSystem=)"
         return None
 
+    def become(self) -> None:
+        """Make this process one of the service's user, for good: only root can. Raises OSError."""
+        os.setgroups(self.groups)
+        os.setresgid(self.gid, self.gid, self.gid)
+        os.setresuid(self.uid, self.uid, self.uid)
+
     def see(self, look: Callable[[], Any]) -> Any:
         """Return what `look` returns for the service's user: something that JSON knows.
 
@@ -117,9 +123,7 @@ class Service(Value):
         """Become the user, look, write what was seen or what failed, and end this process, whatever happens."""
         try:
             try:
-                os.setgroups(self.groups)
-                os.setresgid(self.gid, self.gid, self.gid)
-                os.setresuid(self.uid, self.uid, self.uid)
+                self.become()
                 found = [look(), None]
             except Exception as error:  # noqa: BLE001 - in this process nobody else can tell it
                 found = [None, f"{type(error).__name__}: {error}"]

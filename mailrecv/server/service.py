@@ -12,6 +12,10 @@ from mailrecv.server.channel import SocketChannel, Stop, StreamChannel
 from mailrecv.server.session import Session
 from mailrecv.values import Value
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mailrecv.server.root import Root
+
 
 class Service(Value):
     """What all sessions of this program have in common.
@@ -39,9 +43,19 @@ class Service(Value):
         client = _local_client() if address is None else Client(address, deadline=deadline)
         return self._session(SocketChannel(connection, self.stop, sent), client, deadline).run()
 
-    def serve_standard_streams(self, began: float) -> bool:
-        """Serve whoever is at standard input and output. Return True when they said QUIT.  began: as above."""
-        return self._session(StreamChannel(0, 1, self.stop), _local_client(), self._deadline(began)).run()
+    def serve_standard_streams(self, began: float, root: Root | None = None) -> bool:
+        """Serve whoever is at standard input and output. Return True when they said QUIT.
+
+        began: as above.  root: whose rights are to be given up before the first delivery, if it is root.
+        """
+        session = self._session(StreamChannel(0, 1, self.stop), _local_client(), self._deadline(began))
+        if root is None:
+            return session.run()
+        session.before_delivery = root.give_up
+        try:
+            return session.run()
+        finally:
+            root.leave()
 
     def _session(self, channel: SocketChannel | StreamChannel, client: Client, deadline: float) -> Session:
         return Session(channel, client, config=self.config, domain=self.domain, journal=self.journal, deadline=deadline)
