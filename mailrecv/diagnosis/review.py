@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mailrecv.config.model import Config
-from mailrecv.diagnosis import hidden, host_patterns, leftovers, places, ranges
+from mailrecv.diagnosis import commands, hidden, host_patterns, leftovers, paths, places, ranges
 from mailrecv.diagnosis.advice import Advice, Source
 from mailrecv.diagnosis.service import CannotTell, Service
 from mailrecv.values import Value
@@ -19,7 +19,7 @@ class Review(Value):
 def review(config: Config, source: Source, service: Service) -> Review:
     """Review a configuration without faults.  source: its text.  service: who is to work with it."""
     found: list[Advice] = []
-    for module in (host_patterns, ranges, hidden, leftovers):
+    for module in (host_patterns, ranges, hidden, leftovers, paths, commands):
         found += module.advise(config, source)
     untried = None
     try:

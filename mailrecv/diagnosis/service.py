@@ -10,6 +10,7 @@ import grp
 import json
 import os
 import pwd
+import shlex
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -153,7 +154,7 @@ def _service(name: str, known_from: str, unit: dict[str, str] | None = None) -> 
     try:
         entry = pwd.getpwuid(int(name)) if name.isascii() and name.isdigit() else pwd.getpwnam(name)
     except (KeyError, OverflowError):
-        make = f"adduser --system --group {name} makes one"
+        make = f"adduser --system --group {shlex.quote(name)} makes one"
         raise UnknownUser(f"mailrecv runs as the user {name}, {known_from}, but there is none; {make}") from None
     unit = unit or {}
     gid = _gid(unit.get("Group", ""), entry.pw_gid)
