@@ -48,7 +48,7 @@ _EXIT_NAMES = {
 # What says of this message, or of this address, that another try is of no use. A script that crashes ends with 1 or 2,
 # one that lacks a disk or a network with something else again: that is for the administrator to mend, and meanwhile the
 # sender's queue keeps the mail.
-PERMANENT_EXITS = (65, 67, 68, 76, 77, 100)
+_PERMANENT_EXITS = (65, 67, 68, 76, 77, 100)
 _SHELL_SIGNAL_BASE = 128  # added to the number of the signal that killed what the shell ran
 
 _processors: set[int] = set()  # that commands may run on, where this process keeps to one of them
@@ -215,6 +215,6 @@ def _outcome(exit_code: int, output: tuple[str, ...]) -> Outcome:
     number = -exit_code if exit_code < 0 else exit_code - _SHELL_SIGNAL_BASE
     if 0 < number < signal.NSIG:
         return Outcome(Status.TEMPORARY, f"killed by signal {number} ({signal.strsignal(number)})", output)
-    status = Status.PERMANENT if exit_code in PERMANENT_EXITS else Status.TEMPORARY
+    status = Status.PERMANENT if exit_code in _PERMANENT_EXITS else Status.TEMPORARY
     name = _EXIT_NAMES.get(exit_code)
     return Outcome(status, f"exit status {exit_code}" + (f" ({name})" if name else ""), output)

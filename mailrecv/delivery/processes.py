@@ -78,9 +78,9 @@ class Processes:
         return True
 
     def _groups(self, leader: int) -> set[int]:
-        """Return the process groups of all that is alive.  leader: as above."""
+        """Return the process groups of all that is alive, but never that of this process.  leader: as above."""
         family = set(_with_descendants([leader, *self._orphans()]))
-        return {status[1] for pid in family if (status := _status(pid)) is not None}
+        return {status[1] for pid in family if (status := _status(pid)) is not None} - {os.getpgrp()}
 
     def _orphans(self) -> Iterator[int]:
         """Yield the adopted processes that stem from this command."""

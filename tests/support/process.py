@@ -53,6 +53,15 @@ class Witness:
         os.close(self._fd)
 
 
+def lives(pid: int) -> bool:
+    """Say whether a process has not ended yet; one that nobody has waited for has."""
+    with suppress(*_Gone):
+        return (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0] != "Z"
+        )
+    return False
+
+
 def holding(pid: int) -> Holding:
     """Return what a process and its descendants hold now."""
     held = [one for process in tree(pid) if (one := _holding_of(process))]
