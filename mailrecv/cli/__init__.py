@@ -40,7 +40,8 @@ def run(
             options = session_options if session_options is not None else vars(_parsed(arguments))
             from mailrecv.server.start import serve
 
-            return serve(given, options["config"], options["debug"], options["logfile"], head_start)
+            as_root = options.get("as_root", False)
+            return serve(given, options["config"], options["debug"], options["logfile"], head_start, as_root=as_root)
         wanted = _parsed(arguments)
         status: int = wanted.run(wanted)
         return status

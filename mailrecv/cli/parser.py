@@ -72,6 +72,12 @@ def parser() -> argparse.ArgumentParser:
         "session on the socket that systemd or inetd gives, or else on standard input and output.",
         epilog="The manual pages mailrecv(8), mailrecv.conf(5) and mailrecv.log(5) say more.",
     )
+    whole.add_argument(
+        "--as-root",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="as root on standard input, deliver as root, too",
+    )
     whole.add_argument("--version", action="version", version=f"mailrecv {__version__}")
     actions = whole.add_subparsers(metavar="ACTION")
     listen.add(actions, parents=[config, log])

@@ -24,8 +24,7 @@ MAX_OUTPUT_LINES = 200  # of these octets, since each line is an entry of the lo
 _KILL_SECONDS = 1.5  # how long a killed command may take to end; one that hangs in the kernel may never
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # where commands are looked for
 
-# sysexits.h, and which of them Postfix's pipe(8) takes for temporary. 126 and 127 are the shell's words for a command
-# that it cannot start: something for the administrator to mend, not a reason to send the mail back.
+# sysexits.h; 100 is qmail's. 126 and 127 are the shell's words for a command that it cannot start.
 _EXIT_NAMES = {
     64: "command line usage error",
     65: "data format error",
@@ -42,10 +41,14 @@ _EXIT_NAMES = {
     76: "remote error in protocol",
     77: "permission denied",
     78: "configuration error",
+    100: "permanent failure",
     126: "command cannot be executed",
     127: "command not found",
 }
-_TEMPORARY_EXITS = (71, 75, 126, 127)
+# What says of this message, or of this address, that another try is of no use. A script that crashes ends with 1 or 2,
+# one that lacks a disk or a network with something else again: that is for the administrator to mend, and meanwhile the
+# sender's queue keeps the mail.
+_PERMANENT_EXITS = (65, 67, 68, 76, 77, 100)
 _SHELL_SIGNAL_BASE = 128  # added to the number of the signal that killed what the shell ran
 
 _processors: set[int] = set()  # that commands may run on, where this process keeps to one of them
@@ -62,19 +65,22 @@ def keep_to(processor: int) -> None:
 def run(message: Message, recipient: str, command: str, deadline: float) -> Outcome:
     """Hand the copy for one recipient to `/bin/sh -c command` and wait for its end.
 
-    deadline: on the monotonic clock; past it the command's whole process group is killed. A process that the command
-    leaves behind is not waited for. Raises OSError when the command cannot be started.
+    deadline: on the monotonic clock; past it all that the command has started is killed. A process that the command
+    leaves behind when it ends is not waited for, but told of. Raises OSError when the command cannot be started.
     """
-    import subprocess  # only this kind of delivery needs it
+    import subprocess  # only this kind of delivery needs these
 
-    with _input(message, recipient) as stdin:
+    from mailrecv.delivery.processes import Processes
+
+    environment = _environment(message, recipient)
+    with _input(message, recipient) as stdin, Processes(_mark(environment)) as processes:
         with _on_any_processor():
             process = subprocess.Popen(
                 ["/bin/sh", "-c", command.encode()],
                 stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env=_environment(message, recipient),
+                env=environment,
                 start_new_session=True,
                 bufsize=0,
             )
@@ -85,13 +91,13 @@ def run(message: Message, recipient: str, command: str, deadline: float) -> Outc
                 output, ended = _wait(process.pid, stdout, deadline)
         finally:
             if not ended:
-                with suppress(OSError, subprocess.TimeoutExpired):  # a setuid command may not be ours to kill
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait(_KILL_SECONDS)
-    if not ended:
-        end = "cannot be killed" if process.returncode is None else "was killed"
+                all_gone = processes.kill(process.pid, _KILL_SECONDS)  # a setuid command may not be ours to kill
+                killed = process.poll() is not None and all_gone
+        if ended:
+            outcome = _outcome(process.wait(), output)
+            return outcome.replace(left_behind=tuple(processes.left_behind()))
+        end = "was killed" if killed else "cannot be killed"
         return Outcome(Status.TEMPORARY, f"took too long and {end}", output, timed_out=True)
-    return _outcome(process.wait(), output)
 
 
 @contextmanager
@@ -156,6 +162,11 @@ def _environment(message: Message, recipient: str) -> dict[bytes, bytes]:
     return {name.encode(): value.encode("utf-8", "surrogateescape") for name, value in environment.items()}
 
 
+def _mark(environment: dict[bytes, bytes]) -> bytes:
+    """Return the entry of a command's environment that none of another message has."""
+    return b"MAILRECV_ID=" + environment[b"MAILRECV_ID"]
+
+
 def _wait(pid: int, stdout: IO[bytes], deadline: float) -> tuple[tuple[str, ...], bool]:
     """Read what the command writes until it ends. Return its output in lines, and whether it ended in time."""
     os.set_blocking(stdout.fileno(), False)
@@ -204,6 +215,6 @@ def _outcome(exit_code: int, output: tuple[str, ...]) -> Outcome:
     number = -exit_code if exit_code < 0 else exit_code - _SHELL_SIGNAL_BASE
     if 0 < number < signal.NSIG:
         return Outcome(Status.TEMPORARY, f"killed by signal {number} ({signal.strsignal(number)})", output)
-    status = Status.TEMPORARY if exit_code in _TEMPORARY_EXITS else Status.PERMANENT
+    status = Status.PERMANENT if exit_code in _PERMANENT_EXITS else Status.TEMPORARY
     name = _EXIT_NAMES.get(exit_code)
     return Outcome(status, f"exit status {exit_code}" + (f" ({name})" if name else ""), output)

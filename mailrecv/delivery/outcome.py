@@ -21,12 +21,14 @@ class Outcome(Value):
     """The end of one delivery.
 
     detail: why it failed, or empty.  output: the lines that a command wrote.  timed_out: it took longer than allowed.
+    left_behind: the processes of a command that live on after its end, by name and number.
     """
 
     status: Status
     detail: str = ""
     output: tuple[str, ...] = ()
     timed_out: bool = False
+    left_behind: tuple[str, ...] = ()
 
     @property
     def delivered(self) -> bool:

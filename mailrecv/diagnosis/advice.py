@@ -36,6 +36,11 @@ class Source:
         """Return a line, without its comment and the blanks around it."""
         return _printable(Words(self._lines[number - 1]).text())
 
+    def comment(self, number: int) -> str:
+        """Return the comment that was cut off a line, with its `#`; "" when there is none."""
+        line, kept = self._lines[number - 1], Words(self._lines[number - 1]).text()
+        return line[line.find(kept) + len(kept) :].strip()
+
     def line_of(self, directive: str) -> int:
         """Return the number of the last line with a directive, the one that counts; 0 when there is none.
 

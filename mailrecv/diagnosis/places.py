@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 
 from mailrecv import trusted_path
 from mailrecv.config.faults import ConfigError
-from mailrecv.config.model import SYSLOG, Config
+from mailrecv.config.model import Config
 from mailrecv.config.reader import read_file
 from mailrecv.delivery import trial
 from mailrecv.diagnosis.advice import Advice, Source
+from mailrecv.diagnosis.paths import instead, places_of, shell_word
 from mailrecv.diagnosis.service import Service
 from mailrecv.values import Value
 
@@ -25,9 +26,7 @@ _STRANGERS = {  # what to do about each reason not to trust a path
     trusted_path.SECOND_NAME: "name a place elsewhere; the other names show: find / -xdev -samefile {step}",
     trusted_path.REPLACEABLE: "let others take away only what is theirs: chmod +t {above}; or name a place elsewhere",
 }
-_PATH_WORD = 1  # of `deadletter_file PATH` and `logfile PATH`
-_TARGET_WORD = 4  # of `deliver rcpt_to ADDRESS METHOD PATH`
-_GROUP_WORDS = 2  # more, with `allowgroup +NAME`
+_MAX_LINES = 10  # that are named, of those with the same trouble
 
 
 class Trial(Value):
@@ -62,17 +61,26 @@ def mend(service: Service, method: str, target: str, why: str | None = None) -> 
             return remedy.format(step=shlex.quote(step), above=shlex.quote(above), user=service.user)
     if method == "pipe":
         return "name a program that is there, and that this user may run"
+    if shell_word(target) is not None:
+        return instead(target)
     path = service.whole_path(target)
-    directory = path if method == "maildir" else os.path.dirname(path) or "."
+    directory = os.path.dirname(path) or "."
+    if method == "maildir" and os.path.exists(directory):  # else it is made with the first message
+        directory = path
     if not os.path.exists(directory):
-        return f"make the directory for this user: install -d -o {service.user} -m 750 {directory}"
+        return f"make the directory for this user: install -d -o {service.user} -m 750 {_quoted(directory)}"
     if method == "log" and not os.path.exists(path):
-        return f"make the file for this user: install -o {service.user} -m 640 /dev/null {path}"
+        return f"make the file for this user: install -o {service.user} -m 640 /dev/null {_quoted(path)}"
     if os.path.isdir(path) and method != "maildir":
         return f"name a file, such as {os.path.join(path, 'mbox' if method == 'append' else 'log')}"
     if os.path.exists(path) and not os.path.isdir(path) and method == "maildir":
         return "name a directory, or one that is not there yet; for a file, write append instead of maildir"
-    return f"name a place that this user may write to; what keeps it from this one shows: namei -l {path}"
+    return f"name a place that this user may write to; what keeps it from this one shows: namei -l {_quoted(path)}"
+
+
+def _quoted(path: str) -> str:
+    """Return a path as a word of a command that a person pastes into a shell."""
+    return shlex.quote(path if not path.startswith("-") else f"./{path}")
 
 
 def advise(config: Config, source: Source, service: Service) -> Iterator[Advice]:
@@ -80,30 +88,32 @@ def advise(config: Config, source: Source, service: Service) -> Iterator[Advice]
     if service.uid == 0 and service.certain:
         text = f"mailrecv runs as root, {service.known_from}, and so does every command in this file"
         yield source.advice_for_all(text, "let it run as a user of its own: User=mailrecv in the unit")
-    lines = list(_places(config, source))
+    lines = list(places_of(config, source))
     tried = try_places(service, config.path, [(method, target) for _, _, method, target in lines])
     if tried.unreadable is not None:
         yield source.advice_for_all(
             f"the user {service.user} cannot use this file, so every client is told to come again: {tried.unreadable}",
-            f"let that user read it, and root alone change it: chown root:{service.user} FILE; chmod 0640 FILE",
+            "let that user read it, and root alone change it: "
+            f"chown root:{service.user} {_quoted(config.path)}; chmod 0640 {_quoted(config.path)}",
         )
+    alike: dict[tuple[str, str], list[tuple[int, int, str]]] = {}
     for (line, word, method, target), failure in zip(lines, tried.failures, strict=True):
-        if failure is not None:
+        if failure is not None and (method == "pipe" or shell_word(target) is None):  # of which `paths` tells
             what = {"pipe": "run this", "log": "write its log here", "append": "write here", "maildir": "write here"}
             text = f"the user {service.user} cannot {what[method]}: {failure}"
-            yield source.advice(line, word, text, mend(service, method, target, failure), to_end=method == "pipe")
+            alike.setdefault((text, mend(service, method, target, failure)), []).append((line, word, method))
+    for (text, remedy), places in alike.items():
+        (line, word, method), *others = sorted(places)
+        yield source.advice(line, word, text + _also([line for line, *_ in others]), remedy, to_end=method == "pipe")
 
 
-def _places(config: Config, source: Source) -> Iterator[tuple[int, int, str, str]]:
-    """Yield the line, the word on it, the method and the target of each place."""
-    for rules in config.deliver.values():
-        for rule in rules:
-            word = _TARGET_WORD if rule.group is None else _TARGET_WORD + _GROUP_WORDS
-            yield rule.line, word, rule.method, rule.target
-    if config.deadletter_file is not None:
-        yield config.deadletter_line, _PATH_WORD, "append", config.deadletter_file
-    if config.logfile != SYSLOG:
-        yield source.line_of("logfile"), _PATH_WORD, "log", config.logfile
+def _also(lines: list[int]) -> str:
+    """Return the words for other lines with the same trouble."""
+    if not lines:
+        return ""
+    shown = ", ".join(str(line) for line in lines[:_MAX_LINES])
+    more = f" and {len(lines) - _MAX_LINES} more" if len(lines) > _MAX_LINES else ""
+    return f"; so for line{'s' if len(lines) > 1 else ''} {shown}{more}"
 
 
 def _failure(method: str, target: str) -> str | None:

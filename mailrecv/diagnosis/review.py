@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from mailrecv.config.model import Config
-from mailrecv.diagnosis import hidden, host_patterns, leftovers, original, places, postmaster, ranges
+from mailrecv.diagnosis import commands, hidden, host_patterns, leftovers, original, paths, places, postmaster, ranges
 from mailrecv.diagnosis.advice import Advice, Source
 from mailrecv.diagnosis.service import CannotTell, Service
 from mailrecv.values import Value
+
+# Those that need nothing but the configuration; `places` tries things out on this machine.
+FROM_THE_TEXT = (host_patterns, ranges, hidden, leftovers, postmaster, original, paths, commands)
 
 
 class Review(Value):
@@ -19,7 +22,7 @@ class Review(Value):
 def review(config: Config, source: Source, service: Service) -> Review:
     """Review a configuration without faults.  source: its text.  service: who is to work with it."""
     found: list[Advice] = []
-    for module in (host_patterns, ranges, hidden, leftovers, postmaster, original):
+    for module in FROM_THE_TEXT:
         found += module.advise(config, source)
     untried = None
     try:

@@ -10,6 +10,7 @@ import grp
 import json
 import os
 import pwd
+import shlex
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -90,6 +91,12 @@ class Service(Value):
             return "read-only in the unit (ProtectSystem=)"
         return None
 
+    def become(self) -> None:
+        """Make this process one of the service's user, for good: only root can. Raises OSError."""
+        os.setgroups(self.groups)
+        os.setresgid(self.gid, self.gid, self.gid)
+        os.setresuid(self.uid, self.uid, self.uid)
+
     def see(self, look: Callable[[], Any]) -> Any:
         """Return what `look` returns for the service's user: something that JSON knows.
 
@@ -117,9 +124,7 @@ class Service(Value):
         """Become the user, look, write what was seen or what failed, and end this process, whatever happens."""
         try:
             try:
-                os.setgroups(self.groups)
-                os.setresgid(self.gid, self.gid, self.gid)
-                os.setresuid(self.uid, self.uid, self.uid)
+                self.become()
                 found = [look(), None]
             except Exception as error:  # noqa: BLE001 - in this process nobody else can tell it
                 found = [None, f"{type(error).__name__}: {error}"]
@@ -149,7 +154,7 @@ def _service(name: str, known_from: str, unit: dict[str, str] | None = None) -> 
     try:
         entry = pwd.getpwuid(int(name)) if name.isascii() and name.isdigit() else pwd.getpwnam(name)
     except (KeyError, OverflowError):
-        make = f"adduser --system --group {name} makes one"
+        make = f"adduser --system --group {shlex.quote(name)} makes one"
         raise UnknownUser(f"mailrecv runs as the user {name}, {known_from}, but there is none; {make}") from None
     unit = unit or {}
     gid = _gid(unit.get("Group", ""), entry.pw_gid)

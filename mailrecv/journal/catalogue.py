@@ -206,6 +206,13 @@ COMMAND_OUTPUT = Entry(
     "{id}: to=<{recipient}> output: {text}",
     ("recipient", "text"),
 )
+PROCESSES_LEFT = Entry(
+    "processes_left",
+    LOG_WARNING,
+    "ef5f1e82f27c4bfc9a86b14aea3d0671",
+    "{id}: to=<{recipient}> WARNING: the command has left processes behind: {processes}",
+    ("recipient", "processes"),
+)
 DELIVERY_STARTED = Entry(
     "delivery_started",
     LOG_DEBUG,

@@ -52,30 +52,32 @@ def client_pattern(text: str, *, checked: bool = False) -> ClientTest:
 
     checked: it was read before, without a fault. Raises AddressFault, and PatternFault for a regular expression.
     """
+    kind = Network if is_network(text) else Address if is_address(text) else None
+    if kind is None:
+        return Expression(Pattern(text, checked=checked))
     if not checked:
         from mailrecv.policy import address_faults  # so the file is being read, and nobody waits for a greeting
 
         address_faults.check(text)
-    if is_network(text):
-        return Network(text)
-    if is_address(text):
-        return Address(text)
-    return Expression(Pattern(text, checked=checked))
+    return kind(text)
 
 
 def is_network(text: str) -> bool:
     """Say whether a word has the form ADDRESS/BITS: no client has a slash, so it is meant for nothing else."""
     address, slash, bits = text.partition("/")
+    if not slash:
+        return False
     address = without_zone(address)
     characters = _ADDRESS if ":" in address else "0123456789."
-    return bool(slash and address and bits) and not address.strip(characters) and not bits.strip("0123456789.")
+    return bool(address and bits) and not address.strip(characters) and not bits.strip("0123456789.")
 
 
 def is_address(text: str) -> bool:
     """Say whether a word has the form [ADDRESS]: no class of characters would name the same one twice."""
+    if not (text.startswith("[") and text.endswith("]")):
+        return False
     address = without_zone(text[1:-1].lower().removeprefix(TAG))
-    twice = address.count(".") > 1 or address.count(":") > 1
-    return text[:1] == "[" and text[-1:] == "]" and twice and not address.strip(_ADDRESS)
+    return (address.count(".") > 1 or address.count(":") > 1) and not address.strip(_ADDRESS)
 
 
 class Address:

@@ -22,6 +22,7 @@ ADVICE = {  # for each of TROUBLES
     "config_fault": "the configuration has faults: run `mailrecv check`",
     "logfile_failed": "the log file could not be written",
     "pattern_limit": "a pattern took too much work and was given up: make it simpler",
+    "processes_left": "a command left processes behind, which may end with its session; mailrecv.conf(5) says more",
     "config_refused": "the new configuration has faults, the one before is in force: run `mailrecv check`",
     "worker_lost": "a process of the resident server ended with its sessions; the log says how",
     "worker_hangs": "a process of the resident server did not answer and was killed",

@@ -18,6 +18,7 @@ from contextlib import suppress
 from functools import partial
 
 from mailrecv.config.model import Config
+from mailrecv.delivery.processes import bury_orphans
 from mailrecv.journal import catalogue
 from mailrecv.journal.log import Journal
 from mailrecv.reply import Reply
@@ -111,6 +112,7 @@ class Worker:
             words = self._supervisor.recv(1024)
         if ARE_YOU_THERE in words:
             self._say(HERE)
+            bury_orphans()
         if RETIRE in words:
             self._accepts = False
         if STOP in words or not words:

@@ -131,6 +131,9 @@ class Chronicle:
                 self._journal.record(catalogue.FILE_OPENED, path=attempt.target)
             for line in attempt.outcome.output:
                 self._journal.record(catalogue.COMMAND_OUTPUT, recipient=attempt.recipient, text=line)
+            if attempt.outcome.left_behind:
+                processes = ", ".join(attempt.outcome.left_behind)
+                self._journal.record(catalogue.PROCESSES_LEFT, recipient=attempt.recipient, processes=processes)
             facts = {
                 "recipient": attempt.recipient,
                 "route": f"{attempt.method} {attempt.target}",

@@ -16,6 +16,10 @@ from mailrecv.server.refusal import refuse
 from mailrecv.server.session import Session
 from mailrecv.values import Value
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mailrecv.server.root import Root
+
 NOT_SERVED = Reply(421, "Connections of this kind are not served")
 
 
@@ -54,9 +58,19 @@ class Service(Value):
         self.journal.record(catalogue.FAMILY_NOT_SERVED, family=error.name, reply=NOT_SERVED)
         refuse(connection, NOT_SERVED)
 
-    def serve_standard_streams(self, began: float) -> bool:
-        """Serve whoever is at standard input and output. Return True when they said QUIT.  began: as above."""
-        return self._session(StreamChannel(0, 1, self.stop), _local_client(), began).run()
+    def serve_standard_streams(self, began: float, root: Root | None = None) -> bool:
+        """Serve whoever is at standard input and output. Return True when they said QUIT.
+
+        began: as above.  root: whose rights are to be given up before the first delivery, if it is root.
+        """
+        session = self._session(StreamChannel(0, 1, self.stop), _local_client(), began)
+        if root is None:
+            return session.run()
+        session.before_delivery = root.give_up
+        try:
+            return session.run()
+        finally:
+            root.leave()
 
     def _session(self, channel: SocketChannel | StreamChannel, client: Client, began: float) -> Session:
         return Session(channel, client, config=self.config, domain=self.domain, journal=self.journal, began=began)

@@ -81,8 +81,10 @@ class Session:
 
     channel: the connection.  client: who is at its other end.  config: what holds for it.  domain: what this server
     calls itself.  journal: where it is recorded.  began: since when the client has been waiting, on the monotonic
-    clock.
+    clock.  before_delivery: what is to be done before a message is handed over.
     """
+
+    before_delivery: Callable[[], None] | None = None
 
     def __init__(
         self, channel: Channel, client: Client, *, config: Config, domain: str, journal: Journal, began: float
@@ -327,6 +329,8 @@ class Session:
             data=data,
         )
         destinations = list(transaction.destinations.values())
+        if self.before_delivery is not None:
+            self.before_delivery()
         self._chronicle.delivery_begins(message, destinations)
         limit = self._config.limits.delivery_secs
         limits = DeliveryLimits(limit.value, limit.reply, self._deadline)

@@ -30,12 +30,14 @@ def serve(
     head_start: HeadStart | None = None,
     *,
     own_listener: bool = False,
+    as_root: bool = False,
 ) -> int:
     """Serve what the program was started with, and return the exit status.
 
     given: a connected socket, a listening one, or None for standard input and output.  config_path: of the
     configuration.  debug, logfile: what to use instead of its directives.  head_start: what was done for a session
-    already.  own_listener: the program has opened the listening socket itself.
+    already.  own_listener: the program has opened the listening socket itself.  as_root: root, at standard input, wants
+    to deliver as root.
     """
     head_start = head_start or HeadStart()
     began = time.monotonic()
@@ -47,6 +49,11 @@ def serve(
         return os.EX_CONFIG
     compiles = configuration.may_be_compiled(as_read)
     config = configuration.with_options(as_read, debug, logfile)
+    root = None
+    if given is None and os.geteuid() == 0 and not as_root:
+        from mailrecv.server.root import Root  # a service needs none of this
+
+        root = Root(config.logfile)
     journal = open_journal(config.logfile, config.debug, loghex=config.loghex)
     record_config(journal, config)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whoever started this may ignore it: no command's end would be known
@@ -62,7 +69,7 @@ def serve(
     domain = config.domain or host_name(config.limits.connection_secs.value)
     service = Service(config, domain, journal, stop)
     if given is None:
-        return 0 if service.serve_standard_streams(began) else 1
+        return 0 if service.serve_standard_streams(began, root) else 1
     quit_came = service.serve_connection(given, began, head_start.sent)
     if compiles:  # now that nobody is waiting
         configuration.compile_for_others(as_read, early_greeting(as_read))

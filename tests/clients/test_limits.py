@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.clients.servers import Session, Starter, with_resolver
+from tests.clients.servers import EACH_WAY, Session, Starter, wait_until, with_resolver
 from tests.support.machine import typed
+from tests.support.process import Witness
 
 TOO_LONG = "421 Connection has lasted too long, closing"
 IDLE = "421 Idle for too long, closing"
@@ -136,6 +140,49 @@ def test_delivery_that_takes_too_long(start: Starter, within: Callable[[float], 
     session.wire.envelope("ever")
     assert session.wire.ask("Hello\r\n.") == "451 Delivery took too long, try again later"
     within(1)
+
+
+AWAY = "(setsid sh -c 'setsid sleep 60 & sleep 60' >/dev/null 2>&1 &) "
+
+
+@pytest.mark.parametrize("way", EACH_WAY)
+def test_nothing_outlives_a_delivery_that_takes_too_long(start: Starter, tmp_path: Path, way: str) -> None:
+    """With the command ends what it has sent away, in sessions of their own, however the server was started."""
+    with closing(Witness(tmp_path)) as witness:
+        slow = witness.command(f"{AWAY}; nohup sleep 60 & echo; sleep 60")
+        server = start.server(way, "limit.delivery_secs 1", f"deliver rcpt_to ever@mydomain.com pipe {slow}")
+        with server.connect() as client:
+            client.envelope("ever")
+            assert client.ask("Hello\r\n.") == "451 Delivery took too long, try again later"
+            wait_until(lambda: not witness.somebody_lives(), "the end of all processes")
+            assert client.ask("QUIT") == "221 mydomain.com closing connection"
+
+
+@pytest.mark.parametrize("way", EACH_WAY)
+def test_what_a_command_leaves_behind(start: Starter, tmp_path: Path, way: str) -> None:
+    """A command that ended well is believed, and what it left behind is spared, but told in the log."""
+    with closing(Witness(tmp_path)) as witness:
+        leaving = witness.command(f"{AWAY}; sleep 0.2")
+        server = start.server(way, f"deliver rcpt_to leaves@mydomain.com pipe {leaving}")
+        with server.connect() as client:
+            client.envelope("leaves")
+            assert client.ask("Hello\r\n.")[:6] == "250 OK"
+            assert client.ask("QUIT") == "221 mydomain.com closing connection"
+        told = re.findall(r"to=<leaves@mydomain.com> WARNING: .* left processes behind: (.*)", server.site.log)
+        [pids] = [[int(pid) for pid in re.findall(r"\((\d+)\)", line)] for line in told]
+        assert witness.somebody_lives()
+        for pid in pids:
+            os.killpg(pid, signal.SIGKILL)
+
+
+def test_nothing_is_left_of_what_has_ended(start: Starter) -> None:
+    """A resident server lets go of processes that commands have left behind, when they have ended."""
+    server = start.server("listen", "deliver rcpt_to leaves@mydomain.com pipe sleep 0.3 & echo $!")
+    with server.connect() as client:
+        client.envelope("leaves")
+        assert client.ask("Hello\r\n.")[:6] == "250 OK"
+        [pid] = re.findall(r"output: (\d+)", server.site.log)
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the end of what is left of the process")
 
 
 # DNS

@@ -19,7 +19,7 @@ import pytest
 
 from tests.clients.servers import ENVIRONMENT, PROGRAM, Server, Site, Starter, Wire, free_port, is_listening, wait_until
 from tests.support.machine import typed
-from tests.support.process import tree
+from tests.support.process import lives, tree
 
 GREETING = "220 mydomain.com SMTP (RFC 822) mailrecv"
 GOING_DOWN = "421 The server is going down, try again later"
@@ -155,7 +155,7 @@ def test_without_its_supervisor(start: Starter) -> None:
         assert client.reply() == GREETING
         server.process.kill()
         assert client.rest() == [GOING_DOWN]
-    wait_until(lambda: not any(Path(f"/proc/{orphan}").exists() for orphan in orphans), "the workers to go")
+    wait_until(lambda: not any(map(lives, orphans)), "the workers to go")
     with socket.create_server(("127.0.0.1", server.port)):
         pass
 
@@ -425,7 +425,7 @@ def test_a_second_signal(start: Starter) -> None:
         server.process.terminate()
         assert server.process.wait() == -signal.SIGTERM
         assert client.rest() == []
-    wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in all_workers), "the workers to go")
+    wait_until(lambda: not any(map(lives, all_workers)), "the workers to go")
 
 
 @pytest.mark.needs_tool("setsid")

@@ -46,7 +46,7 @@ def test_several_clients_at_once(start: Starter, way: str) -> None:
 @pytest.mark.parametrize("last, status", [("QUIT", 0), ("NOOP", 1)])
 def test_standard_streams(start: Starter, last: str, status: int) -> None:
     """With pipes at its standard streams, a session is with localhost; it ends with 0 after QUIT, else with 1."""
-    command = [*PROGRAM, "-c", str(start.site().config)]
+    command = [*PROGRAM, "--as-root", "-c", str(start.site().config)]
     ended = subprocess.run(command, input=typed("HELO me", last), capture_output=True, env=ENVIRONMENT, check=False)
     assert ended.stdout.startswith(typed(GREETING, "250 mydomain.com Hello localhost [127.0.0.1]"))
     assert (ended.returncode, ended.stdout.count(b"\r\n"), ended.stderr) == (status, 3, b"")

@@ -25,10 +25,13 @@ def without_chance(shown: str) -> str:
 
 
 def shell(script: str, folder: Path, octets: str = "") -> str:
-    """Run a script, with mailrecv and everything it names in a folder of its own, and return what it prints."""
+    """Run a script, with mailrecv and everything it names in a folder of its own, and return what it prints.
+
+    Root stays root: the folder is closed to the user of a service that may be installed on this machine.
+    """
     (folder / "bin").mkdir(exist_ok=True)
     program = folder / "bin" / "mailrecv"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m mailrecv "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m mailrecv --as-root "$@"\n')
     program.chmod(0o755)
     environment = {"PATH": f"{folder}/bin:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "HOME": str(folder)}
     environment["TZ"] = "UTC"

@@ -1,10 +1,11 @@
-"""What a process of this machine and all its descendants hold together, from /proc.
+"""What a process of this machine and all its descendants hold together, from /proc; and whether processes live.
 
 A server may be one process or several, so the tests ask about the whole tree.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -26,6 +27,39 @@ class Holding(NamedTuple):
     descriptors: int
     threads: int
     processes: int
+
+
+class Witness:
+    """A FIFO that processes hold open as descriptor 3: at its end, none of them is alive."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "alive"
+        os.mkfifo(self.path)
+        self._fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+
+    def command(self, text: str) -> str:
+        """Return a command that holds it open, and so does whatever it starts."""
+        return f"exec 3>{self.path}; {text}"
+
+    def somebody_lives(self) -> bool:
+        """Say whether a process has it open."""
+        try:
+            return os.read(self._fd, 1) != b""
+        except BlockingIOError:
+            return True
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self._fd)
+
+
+def lives(pid: int) -> bool:
+    """Say whether a process has not ended yet; one that nobody has waited for has."""
+    with suppress(*_Gone):
+        return (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0] != "Z"
+        )
+    return False
 
 
 def holding(pid: int) -> Holding:

@@ -55,6 +55,7 @@ ROOMS: dict[str, tuple[str, ...]] = {  # a room, and what it may import of ours 
         "client",
         "config",
         "delivery.command.keep_to",
+        "delivery.processes.bury_orphans",
         "journal",
         "server",
     ),

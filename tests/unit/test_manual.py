@@ -10,6 +10,7 @@ import ast
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ from mailrecv.config.model import Config
 from mailrecv.config.reader import parse_config
 from mailrecv.delivery.command import MAX_OUTPUT_OCTETS
 from mailrecv.delivery.spool import MEMORY_OCTETS
-from mailrecv.diagnosis import hidden, host_patterns, leftovers, original, postmaster, ranges
+from mailrecv.diagnosis.review import FROM_THE_TEXT
 from mailrecv.journal import catalogue
 from mailrecv.journal.escape import MAX_CHARACTERS
 from mailrecv.limits import Limit, Limits
@@ -55,6 +56,8 @@ EACH_PAGE = pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
 DISPLAYS = [display for page in PAGES.values() for display in page.displays()]
 CONFIGS = [display for display in DISPLAYS if display.split()[0] in DIRECTIVES]
 SCRIPTS = [display for display in DISPLAYS if display.startswith("#!/bin/sh\n")]
+JOBS, ARCHIVE = SCRIPTS
+UNITS = [display for display in DISPLAYS if re.match(r"\[\w+\]\n", display)]
 SHELLS = [display for display in DISPLAYS if re.match(r"[$#] ", display)]
 ORIGINAL = "deadletter_file /dev/null"  # what the pages say is worth a change
 NEVER_ENDS = "$ mailrecv listen "
@@ -359,11 +362,11 @@ def test_log_lines() -> None:
 
 
 def test_every_example_is_of_a_kind_that_is_tried() -> None:
-    """Each display is a configuration, a script, a session, a log, or the two lines that begin a copy."""
+    """Each display is a configuration, a script, a unit, a session, a log, or the two lines that begin a copy."""
     others = [
         display
         for display in DISPLAYS
-        if display not in [*CONFIGS, *SCRIPTS, *SHELLS]
+        if display not in [*CONFIGS, *SCRIPTS, *UNITS, *SHELLS]
         and not re.match(r"DATE MAILRECV\[|[A-Z][a-z]{2} [A-Z][a-z]{2} .* MAILRECV\[|Return-Path: ", display)
     ]
     assert others == []
@@ -380,7 +383,7 @@ def test_configurations_have_no_fault(config: str) -> None:
 def test_configurations_give_no_reason_for_a_warning(config: str) -> None:
     """Who starts from an example, all but the original's file, is not warned of it; places are another matter."""
     lines = config.splitlines()
-    for module in (hidden, host_patterns, leftovers, original, postmaster, ranges):
+    for module in FROM_THE_TEXT:
         assert advice(module.advise, *lines) == []
 
 
@@ -398,12 +401,11 @@ def test_sessions_that_somebody_types(config: str, session: str, tmp_path: Path)
     assert without_chance(shell("mailrecv -c my.conf", tmp_path, typed)) == without_chance(answers)
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_the_script_files_a_message_or_asks_for_another_try(script: str, tmp_path: Path) -> None:
+def test_the_script_files_a_message_or_asks_for_another_try(tmp_path: Path) -> None:
     """The example of a command keeps the message whole, and where it cannot the sender is told to come again."""
     place = tmp_path / "archive"
     program = tmp_path / "command"
-    program.write_text(script.replace("/var/lib/mailrecv/archive", str(place)))
+    program.write_text(ARCHIVE.replace("/var/lib/mailrecv/archive", str(place)))
     program.chmod(0o755)
     (tmp_path / "my.conf").write_text(f"domain here\ndeliver rcpt_to list@here pipe {program}\n")
     send = "helo me\nmail from:<me@here>\nrcpt to:<list@here>\ndata\nHello\n.\nquit\n"
@@ -435,3 +437,33 @@ def test_a_file_that_is_replaced_is_never_mixed(tmp_path: Path) -> None:
         slow.communicate(b"report")
     assert (quick.returncode, slow.returncode) == (0, 0)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("now", b"slow report")]
+
+
+def test_the_jobs_are_done(tmp_path: Path) -> None:
+    """The example of work after the delivery does what is new in the Maildir, and puts aside what fails."""
+    run_job = tmp_path / "run-job"
+    run_job.write_text('#!/bin/sh\ngrep -v ^Received: | grep -qx good && echo done >>"${0%/*}/jobs/done"\n')
+    run_job.chmod(0o755)
+    jobs = tmp_path / "jobs"
+    for folder in ("new", "cur", "tmp"):
+        (jobs / folder).mkdir(parents=True)
+    for name, job in {"1": "good\n", "2": "bad\n", "3": "good\n"}.items():
+        (jobs / "new" / name).write_text(job)
+    script = JOBS.replace("/var/lib/mailrecv/jobs", str(jobs)).replace("/usr/local/sbin/run-job", str(run_job))
+    for _ in range(2):  # the second time there is nothing to do
+        subprocess.run(["/bin/sh", "-c", script], check=True)
+    assert sorted(str(path.relative_to(jobs)) for path in jobs.rglob("*") if path.is_file()) == [
+        *("cur/1:2,", "cur/3:2,", "done", "failed/2"),
+    ]
+    assert (jobs / "done").read_text() == "done\n" * 2
+
+
+@pytest.mark.needs_tool("systemd-analyze")
+def test_systemd_understands_the_units(tmp_path: Path) -> None:
+    """systemd finds nothing to complain of in the examples of units."""
+    path, service = UNITS
+    (tmp_path / "mail-jobs.path").write_text(path)
+    (tmp_path / "mail-jobs.service").write_text(re.sub(r"(?<=ExecStart=).*", sys.executable, service))
+    command = ["systemd-analyze", "verify", *map(str, tmp_path.iterdir())]
+    verified = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")

@@ -162,38 +162,44 @@ def test_a_process_group_of_its_own() -> None:
     "shell_command, status, detail",
     [
         ("exit 0", Status.DELIVERED, ""),
-        ("exit 1", Status.PERMANENT, "exit status 1"),
-        ("exit 2", Status.PERMANENT, "exit status 2"),
-        ("exit 64", Status.PERMANENT, "exit status 64 (command line usage error)"),
+        ("exit 1", Status.TEMPORARY, "exit status 1"),
+        ("exit 2", Status.TEMPORARY, "exit status 2"),
+        ("exit 64", Status.TEMPORARY, "exit status 64 (command line usage error)"),
         ("exit 65", Status.PERMANENT, "exit status 65 (data format error)"),
-        ("exit 66", Status.PERMANENT, "exit status 66 (cannot open input)"),
+        ("exit 66", Status.TEMPORARY, "exit status 66 (cannot open input)"),
         ("exit 67", Status.PERMANENT, "exit status 67 (user unknown)"),
         ("exit 68", Status.PERMANENT, "exit status 68 (host name unknown)"),
-        ("exit 69", Status.PERMANENT, "exit status 69 (service unavailable)"),
-        ("exit 70", Status.PERMANENT, "exit status 70 (internal software error)"),
+        ("exit 69", Status.TEMPORARY, "exit status 69 (service unavailable)"),
+        ("exit 70", Status.TEMPORARY, "exit status 70 (internal software error)"),
         ("exit 71", Status.TEMPORARY, "exit status 71 (system resource problem)"),
-        ("exit 72", Status.PERMANENT, "exit status 72 (critical OS file missing)"),
-        ("exit 73", Status.PERMANENT, "exit status 73 (cannot create output file)"),
-        ("exit 74", Status.PERMANENT, "exit status 74 (input/output error)"),
+        ("exit 72", Status.TEMPORARY, "exit status 72 (critical OS file missing)"),
+        ("exit 73", Status.TEMPORARY, "exit status 73 (cannot create output file)"),
+        ("exit 74", Status.TEMPORARY, "exit status 74 (input/output error)"),
         ("exit 75", Status.TEMPORARY, "exit status 75 (temporary failure)"),
         ("exit 76", Status.PERMANENT, "exit status 76 (remote error in protocol)"),
         ("exit 77", Status.PERMANENT, "exit status 77 (permission denied)"),
-        ("exit 78", Status.PERMANENT, "exit status 78 (configuration error)"),
-        ("exit 79", Status.PERMANENT, "exit status 79"),
-        ("exit 128", Status.PERMANENT, "exit status 128"),
-        ("exit 255", Status.PERMANENT, "exit status 255"),
+        ("exit 78", Status.TEMPORARY, "exit status 78 (configuration error)"),
+        ("exit 79", Status.TEMPORARY, "exit status 79"),
+        ("exit 99", Status.TEMPORARY, "exit status 99"),
+        ("exit 100", Status.PERMANENT, "exit status 100 (permanent failure)"),
+        ("exit 101", Status.TEMPORARY, "exit status 101"),
+        ("exit 111", Status.TEMPORARY, "exit status 111"),
+        ("exit 128", Status.TEMPORARY, "exit status 128"),
+        ("exit 255", Status.TEMPORARY, "exit status 255"),
         ("/missing/command", Status.TEMPORARY, "exit status 127 (command not found)"),
         ("/etc/passwd", Status.TEMPORARY, "exit status 126 (command cannot be executed)"),
         ("kill -KILL $$", Status.TEMPORARY, "killed by signal 9 (Killed)"),
         ("kill -TERM $$", Status.TEMPORARY, "killed by signal 15 (Terminated)"),
         ("exit 129", Status.TEMPORARY, "killed by signal 1 (Hangup)"),
         ("true | sh -c 'kill -KILL $$'", Status.TEMPORARY, "killed by signal 9 (Killed)"),
-        ("if", Status.PERMANENT, "exit status 2"),
+        ("if", Status.TEMPORARY, "exit status 2"),
+        ("exec perl -e 'die'", Status.TEMPORARY, "exit status 255"),
+        (f"exec {sys.executable} -c 'raise KeyError'", Status.TEMPORARY, "exit status 1"),
     ],
 )
 def test_how_a_command_ends(shell_command: str, status: Status, detail: str) -> None:
-    """Exit statuses are sorted as sysexits.h and Postfix have them; a signal, also one that only the shell saw, is
-    temporary, and so is a command that is not there.
+    """Only what says that this message or this address is at fault is for good. A signal, also one that only the shell
+    saw, is temporary, and so is a command that is not there, or a script that crashes.
     """
     outcome = run(shell_command)
     assert (outcome.status, outcome.detail, outcome.timed_out) == (status, detail, False)
@@ -209,7 +215,9 @@ def test_a_command_that_never_reads() -> None:
 def test_a_command_that_leaves_children() -> None:
     """A process that the command leaves behind is neither waited for nor killed, though it holds the output open."""
     with faster_than(5):
-        [child] = output_of("sleep 30 & echo $!")
+        outcome = run("sleep 30 & echo $!")
+    [child] = outcome.output
+    assert (outcome.status, [name.split()[-1] for name in outcome.left_behind]) == (Status.DELIVERED, [f"({child})"])
     os.kill(int(child), signal.SIGKILL)  # fails if it had ended
 
 

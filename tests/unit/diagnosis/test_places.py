@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from mailrecv.config.reader import parse_config, read_config, split_lines
 from mailrecv.delivery.command import PATH
 from mailrecv.diagnosis.advice import Source
+from mailrecv.diagnosis.paths import shell_word
 from mailrecv.diagnosis.places import advise, mend, try_places
 from mailrecv.diagnosis.review import Review, review
 from mailrecv.diagnosis.service import Service, find_service
@@ -54,12 +56,41 @@ def test_each_kind_of_place(folder: Path) -> None:
         "logfile {}/missing/log",
     )
     assert [(line, column, text) for line, column, text, _ in found] == [
-        (2, 28, f"the user {user} cannot write here: {{}}/missing: No such file or directory"),
+        (2, 28, f"the user {user} cannot write here: {{}}/missing: No such file or directory; so for line 6"),
         (3, 45, f"the user {user} cannot write here: {{}}/mailrecv.conf: Not a directory"),
         (4, 26, f"the user {user} cannot run this: no-such-program: no such program in {PATH}"),
-        (6, 17, f"the user {user} cannot write here: {{}}/missing: No such file or directory"),
         (8, 9, f"the user {user} cannot write its log here: {{}}/missing: No such file or directory"),
     ]
+
+
+def test_a_directory_that_is_missing_for_many(folder: Path) -> None:
+    """What mends many lines is told once, at the first of them, with the numbers of the others."""
+    lines = [f"deliver rcpt_to {name}@b append {{}}/missing/{name}" for name in range(30)]
+    lines += ["deliver rcpt_to a@b append {}/other/mbox", "deliver rcpt_to a@d append {}/other/mbox"]
+    found = list(places(folder, myself(), *lines))
+    assert [(line, text.partition("; ")[2]) for line, _, text, _ in found] == [
+        (1, "so for lines 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 19 more"),
+        (31, "so for line 32"),
+    ]
+    assert found[0][3].endswith("install -d -o me -m 750 {}/missing")
+    boxes = {mend(myself(), "maildir", f"{folder}/missing/{name}") for name in range(30)}
+    assert len(boxes) == 1
+
+
+@pytest.mark.parametrize("name", ["a;reboot", "a&b", "it's", "$(reboot)", "~", "-rf"])
+def test_what_is_pasted_is_quoted(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that a person is to paste names exactly the place, whatever a shell makes of its characters."""
+    monkeypatch.chdir(folder)
+    for method, path, expected in [
+        ("append", f"{folder}/{name}#/mbox", f"{folder}/{name}#"),
+        ("maildir", f"{folder}/{name}#/box", f"{folder}/{name}#"),
+        ("log", f"{name}#", f"./{name}#" if name.startswith("-") else f"{name}#"),
+    ]:
+        if shell_word(path) is None:
+            assert shlex.split(mend(myself(), method, path).partition(": ")[2])[-1] == expected
+    (folder / f"{name}#").touch()
+    monkeypatch.setattr("mailrecv.diagnosis.places.shell_word", lambda path: None)
+    assert shlex.split(mend(myself(), "append", f"{folder}/{name}#"))[-1] == f"{folder}/{name}#"
 
 
 def test_what_mends_it(folder: Path) -> None:
@@ -84,9 +115,9 @@ def test_places_that_strangers_could_have_made(folder: Path) -> None:
     (folder / "tmp").chmod(0o1777)
     (folder / "open").mkdir()
     (folder / "open").chmod(0o777)
-    for name in ("tmp/it's", "open/inner"):
+    for name in ("tmp/a&b", "open/inner"):
         (folder / name).mkdir()
-    os.chown(folder / "tmp" / "it's", NOBODY, -1)
+    os.chown(folder / "tmp" / "a&b", NOBODY, -1)
     (folder / "link").symlink_to("tmp")
     os.lchown(folder / "link", NOBODY, -1)
     (folder / "first").touch()
@@ -94,15 +125,15 @@ def test_places_that_strangers_could_have_made(folder: Path) -> None:
     found = places(
         folder,
         myself(),
-        "deliver rcpt_to a@b append {}/tmp/it's/mbox",
+        "deliver rcpt_to a@b append {}/tmp/a&b/mbox",
         "deliver rcpt_to c@d maildir {}/open/inner/Maildir",
         "deadletter_file {}/link/mbox",
         "logfile {}/tmp/second",
     )
     assert [(text.partition(": ")[2], instead) for _, _, text, instead in found] == [
         (
-            "{}/tmp/it's: belongs to somebody else, where everybody may put things",
-            "give it to this user, if it is the right one: chown -h me '{}/tmp/it'\"'\"'s'; or name a place elsewhere",
+            "{}/tmp/a&b: belongs to somebody else, where everybody may put things",
+            "give it to this user, if it is the right one: chown -h me '{}/tmp/a&b'; or name a place elsewhere",
         ),
         (
             "{}/open/inner: can be replaced by everybody: the directory above has no sticky bit",

@@ -166,6 +166,16 @@ def test_delivery(kept: Kept, outcome: Outcome, dead_letter: bool, name: str, re
     assert shown == ["me@mydomain.com", "pipe cat", 6, 0.5, reason]
 
 
+def test_processes_that_a_command_leaves_behind(kept: Kept) -> None:
+    """What lives on of a command has an entry of its own, before the fate of the copy."""
+    spool = Spool()
+    message = Message("1", "a@b", "x", "unknown", "192.0.2.7", "mydomain.com", 0, spool)
+    outcome = Outcome(Status.DELIVERED, left_behind=("sleep (7)", "sh (8)"))
+    chronicle(kept).delivery_ended(message, [Attempt("me@mydomain.com", "pipe", "sleep 9 &", outcome, 0.5)])
+    assert kept.names == ["processes_left", "delivered"]
+    assert (kept.entries[0]["recipient"], kept.entries[0]["processes"]) == ("me@mydomain.com", "sleep (7), sh (8)")
+
+
 @pytest.mark.parametrize(
     "cause, names", [("quit", ["disconnection"]), ("left", ["left_without_quit", "disconnection"])]
 )
