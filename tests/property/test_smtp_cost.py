@@ -36,6 +36,8 @@ CASES = [
     ("data", b"\r\n", 4_000_000),
     ("data", b"..\r\n", 4_000_000),  # a million lines of `.`, as a client stuffs them
     ("data", b".\n", 4_000_000),
+    ("data", b"\n..", 4_000_000),
+    ("data", b"..\n\r\n", 4_000_000),
     ("data", b"\r\n.\r", 4_000_000),  # always one octet short of the end
     ("data", b"\r\n.", 20_000),  # the first ends the message, the others are commands
     ("data-LF", b"x", 1_000_000),
@@ -98,7 +100,7 @@ def test_time_is_linear_in_one_piece(start: str, unit: bytes, size_octets: int) 
     "start, unit",
     [
         *(("commands", unit) for unit in (b"x", b"\r")),
-        *(("data", unit) for unit in (b"x", b"\r", b"\r\n", b"\r\n.\r")),
+        *(("data", unit) for unit in (b"x", b"\r", b"\r\n", b"\r\n.\r", b"\n..")),
         *(("data-LF", unit) for unit in (b"x", b"\r", b"text\n")),
     ],
 )
