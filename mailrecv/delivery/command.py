@@ -72,15 +72,15 @@ def run(message: Message, recipient: str, command: str, deadline: float) -> Outc
 
     from mailrecv.delivery.processes import Processes
 
-    environment = _environment(message, recipient)
-    with _input(message, recipient) as stdin, Processes(_mark(environment)) as processes:
+    mark = f"MAILRECV_ID={message.id}".encode()  # no command of another message has it in its environment
+    with _input(message, recipient) as stdin, Processes(mark) as processes:
         with _on_any_processor():
             process = subprocess.Popen(
                 ["/bin/sh", "-c", command.encode()],
                 stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env=environment,
+                env=_environment(message, recipient, stdin),
                 start_new_session=True,
                 bufsize=0,
             )
@@ -133,14 +133,15 @@ def _input(message: Message, recipient: str) -> IO[bytes]:
     return file
 
 
-def _environment(message: Message, recipient: str) -> dict[bytes, bytes]:
-    """Return the command's environment; the names are those of Postfix's local(8).
+def _environment(message: Message, recipient: str, stdin: IO[bytes]) -> dict[bytes, bytes]:
+    """Return the command's environment; the names are those of Postfix's local(8).  stdin: what it gets to read.
 
     In octets, so that an address goes to the command as it came, whatever the locale of this process is.
     """
     local, at, domain = recipient.rpartition("@")
     if not at or domain.endswith('"'):  # no domain, but perhaps an @ in quotes
         local, domain = recipient, ""
+    above = len(message.from_line() + message.trace_for(recipient))
     try:
         home = pwd.getpwuid(os.geteuid()).pw_dir
     except KeyError:
@@ -156,15 +157,10 @@ def _environment(message: Message, recipient: str) -> dict[bytes, bytes]:
         "CLIENT_ADDRESS": message.client_address,
         "CLIENT_HOSTNAME": message.client_name,
         "CLIENT_HELO": message.helo,
-        "MESSAGE_SIZE": str(message.data.size),
+        "MESSAGE_SIZE": str(os.fstat(stdin.fileno()).st_size - above),
         "MAILRECV_ID": message.id,
     }
     return {name.encode(): value.encode("utf-8", "surrogateescape") for name, value in environment.items()}
-
-
-def _mark(environment: dict[bytes, bytes]) -> bytes:
-    """Return the entry of a command's environment that none of another message has."""
-    return b"MAILRECV_ID=" + environment[b"MAILRECV_ID"]
 
 
 def _wait(pid: int, stdout: IO[bytes], deadline: float) -> tuple[tuple[str, ...], bool]:

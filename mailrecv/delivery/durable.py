@@ -107,8 +107,8 @@ def appending(path: str, deadline: float) -> Iterator[AppendedFile]:
 
     The file is made if missing. If the body raises, or the final sync fails, the file is cut back to where it began; so
     are NULs at its end, which a crash has left there. Raises MovedAway if the path no longer leads to it by then.
-    A device or FIFO is just written to: it has no end to lock or to cut back to. What a stranger may have put there is
-    left alone, as `trusted_path` has it.
+    A device or FIFO is just written to: it has no end to cut back to. What a stranger may have put there is left alone,
+    as `trusted_path` has it.
     """
     fd, status = _open_for_append(path, deadline)
     try:
@@ -252,12 +252,12 @@ def _is_shared(directory: str) -> bool:
 
 
 def _open_for_append(path: str, deadline: float) -> tuple[int, os.stat_result]:
-    """Return a descriptor of the file at `path`, locked if it is a regular file, and its status since then."""
+    """Return a descriptor of the file at `path`, locked if `_is_ours_to_lock`, and its status since then."""
     while True:
         end = trusted_path.follow(path)
         fd, status = trusted_path.open_followed(end, _flags_for(end), _file_mode(os.path.dirname(end)))
         try:
-            if not stat.S_ISREG(status.st_mode):
+            if not _is_ours_to_lock(status):
                 return fd, status
             _lock(fd, path, deadline)
             status = os.fstat(fd)  # whoever had the lock has written
@@ -280,6 +280,14 @@ def _flags_for(path: str) -> int:
     except FileNotFoundError:
         pass
     return flags | os.O_RDWR | os.O_CREAT
+
+
+def _is_ours_to_lock(status: os.stat_result) -> bool:
+    """Return False for a device that everybody may open, such as /dev/null: then anybody can hold its lock for ever.
+
+    All else is locked, a FIFO and a printer too: what two sessions write there at the same time would get mixed.
+    """
+    return not (stat.S_ISCHR(status.st_mode) and status.st_mode & (stat.S_IROTH | stat.S_IWOTH))
 
 
 def _lock(fd: int, path: str, deadline: float) -> None:

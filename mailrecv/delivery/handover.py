@@ -21,11 +21,13 @@ class Destination(Value):
     """Where one recipient's copy is to go.
 
     recipient: the address.  method: append, maildir or pipe.  target: a path or a command.
+    unspoken_of: no line speaks of the recipient, so the target is the dead letter file.
     """
 
     recipient: str
     method: str
     target: str
+    unspoken_of: bool = False
 
 
 class DeliveryLimits(Value):
@@ -44,58 +46,69 @@ def hand_over(
 ) -> tuple[Reply, list[Attempt]]:
     """Deliver a message and return the reply to the end of the mail data, with every attempt that was made.
 
-    When some copies were delivered and others failed, the failed ones go to `deadletter_file`, if there is one, and all
-    of these together may take as long as one delivery. When none was delivered, the sender still has the message, and
-    is told so.
+    One copy goes to `deadletter_file`, after all others: for the recipients that no line speaks of, and for those whose
+    own copies failed. For these alone it goes there only if another copy was delivered: when none was, the sender still
+    has the message, and is told so.
     """
-    attempts = [_attempt(message, destination, limits) for destination in destinations]
-    outcomes = [attempt.outcome for attempt in attempts]
-    rescues: list[Attempt] = []
-    if (
-        deadletter_file is not None
-        and any(outcome.delivered for outcome in outcomes)
-        and durable.keeps(deadletter_file)
-    ):
-        rescue_deadline = time.monotonic() + min(limits.seconds, _LONGEST_SECONDS)
-        rescues = [
-            _rescue(message, Destination(attempt.recipient, "append", deadletter_file), rescue_deadline)
-            for attempt in attempts
-            if not attempt.outcome.delivered
-        ]
-    rescued = sum(rescue.outcome.delivered for rescue in rescues)
-    return verdict(message.id, outcomes, rescued, limits.too_slow), attempts + rescues
+    attempts = [_attempt(message, to, limits) for to in destinations if not to.unspoken_of]
+    failed = [attempt.recipient for attempt in attempts if not attempt.outcome.delivered]
+    some_delivered = len(failed) < len(attempts)
+    if deadletter_file is not None:
+        unspoken_of = [to.recipient for to in destinations if to.unspoken_of]
+        rescuable = failed and (some_delivered or unspoken_of) and durable.keeps(deadletter_file)
+        if some_delivered:  # past the deadline too: the sender has to send all of it again if this copy is lost
+            limits = limits.replace(deadline=math.inf)
+        attempts += _dead_letters(message, deadletter_file, unspoken_of, failed if rescuable else [], limits)
+    outcomes = [attempt.outcome for attempt in attempts if not attempt.dead_letter]
+    rescued = sum(attempt.outcome.delivered for attempt in attempts if attempt.dead_letter)
+    return verdict(message.id, outcomes, rescued, limits.too_slow), attempts
 
 
 def _attempt(message: Message, to: Destination, limits: DeliveryLimits) -> Attempt:
+    outcome, seconds = _timed(message, [to.recipient], to.method, to.target, limits)
+    return Attempt(to.recipient, to.method, to.target, outcome, seconds)
+
+
+def _dead_letters(
+    message: Message, path: str, unspoken_of: Sequence[str], failed: Sequence[str], limits: DeliveryLimits
+) -> list[Attempt]:
+    """Put the copy that these recipients share into the dead letter file. Return the attempt of each."""
+    recipients = [*unspoken_of, *failed]
+    if not recipients:
+        return []
+    outcome, seconds = _timed(message, recipients, "append", path, limits)
+    return [Attempt(one, "append", path, outcome, seconds, dead_letter=one in failed) for one in recipients]
+
+
+def _timed(
+    message: Message, recipients: Sequence[str], method: str, target: str, limits: DeliveryLimits
+) -> tuple[Outcome, float]:
+    """Deliver one copy, if there is time left to begin. Return what became of it, and the seconds that it took."""
     began = time.monotonic()
     if began < limits.deadline:
-        outcome = _deliver(message, to, began + min(limits.seconds, _LONGEST_SECONDS))
+        outcome = _deliver(message, recipients, method, target, began + min(limits.seconds, _LONGEST_SECONDS))
     else:
         outcome = Outcome(Status.TEMPORARY, "no time was left for it", timed_out=True)
-    return Attempt(to.recipient, to.method, to.target, outcome, time.monotonic() - began)
+    return outcome, time.monotonic() - began
 
 
-def _rescue(message: Message, to: Destination, deadline: float) -> Attempt:
-    began = time.monotonic()
-    outcome = _deliver(message, to, deadline)
-    return Attempt(to.recipient, to.method, to.target, outcome, time.monotonic() - began, dead_letter=True)
+def _deliver(message: Message, recipients: Sequence[str], method: str, target: str, deadline: float) -> Outcome:
+    """Deliver one copy. An error of the system is a temporary failure: it is this machine's, not the message's.
 
-
-def _deliver(message: Message, destination: Destination, deadline: float) -> Outcome:
-    """Deliver one copy. An error of the system is a temporary failure: it is this machine's, not the message's."""
-    recipient, target = destination.recipient, destination.target
+    recipients: those whom it is for; the dead letter file takes a copy for several.
+    """
     try:
-        match destination.method:
+        match method:
             case "append":
-                mbox.append(message, recipient, target, deadline)
+                mbox.append(message, recipients, target, deadline)
             case "maildir":
-                maildir.deliver(message, recipient, target)
+                maildir.deliver(message, recipients[0], target)
             case "pipe":
-                return command.run(message, recipient, target, deadline)
-            case method:
+                return command.run(message, recipients[0], target, deadline)
+            case _:
                 raise ValueError(f"no such method: {method}")
     except OSError as error:
-        where = "" if destination.method == "pipe" else target
+        where = "" if method == "pipe" else target
         return Outcome(Status.TEMPORARY, reason(error, where), timed_out=isinstance(error, TimeoutError))
     return Outcome(Status.DELIVERED)
 

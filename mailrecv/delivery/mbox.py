@@ -5,7 +5,7 @@ altered for good, since reading takes one `>` off again.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from mailrecv.delivery import group_commit
@@ -21,8 +21,8 @@ _HOLDS_QUOTABLE = Search(rb"\n>*+From ")
 _QUOTABLE_AT_START = re.compile(rb">*+From ")
 
 
-def append(message: Message, recipient: str, path: str, deadline: float) -> None:
-    """Append the copy for one recipient to the mbox at `path`.
+def append(message: Message, recipients: Sequence[str], path: str, deadline: float) -> None:
+    """Append the copy for one recipient, or the one that several share, to the mbox at `path`.
 
     deadline: on the monotonic clock. Raises OSError when the copy is not safe; the mbox is then as it was.
     """
@@ -30,7 +30,9 @@ def append(message: Message, recipient: str, path: str, deadline: float) -> None
     def write(mbox: AppendedFile) -> None:
         tail = mbox.tail(len(_BLANK_LINE + _FROM))
         torn = _torn_from(tail)
-        mbox.write(chain(_closing(tail, torn), _entry(message, recipient, torn)))
+        # What is in a FIFO nobody can look at: its reader may have got a part of an entry and no more.
+        closing = _closing(tail, torn) if mbox.regular else [_BLANK_LINE]
+        mbox.write(chain(closing, _entry(message, recipients, torn)))
 
     group_commit.append(path, Part(write, message.data.size, deadline))
 
@@ -83,9 +85,9 @@ def _is_line_start(text: bytes, before: bool) -> bool:
     return rest.endswith(b"\n") if rest else before
 
 
-def _entry(message: Message, recipient: str, torn: int) -> Iterator[bytes]:
-    yield message.from_line()[torn:] + message.trace_for(recipient)
-    yield from quoted(message.data.blocks())
+def _entry(message: Message, recipients: Sequence[str], torn: int) -> Iterator[bytes]:
+    yield message.from_line()[torn:]
+    yield from quoted(message.copy_for(*recipients, in_mbox=True))
     yield b"\n"
 
 

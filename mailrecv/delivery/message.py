@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator
 
+from mailrecv.delivery.header import OF_MBOX_READERS, OF_THIS_SERVER, set_apart
 from mailrecv.delivery.spool import Spool
 from mailrecv.values import Value
 
@@ -30,27 +31,34 @@ class Message(Value):
     received: float
     data: Spool
 
-    def copy_for(self, recipient: str) -> Iterator[bytes]:
-        """Yield the copy for one recipient in blocks: trace lines, then the mail data. Raises OSError."""
-        trace = self.trace_for(recipient)
-        for block in self.data.blocks():
+    def copy_for(self, *recipients: str, in_mbox: bool = False) -> Iterator[bytes]:
+        """Yield the copy for one recipient, or for several that share it, in blocks. Raises OSError.
+
+        It is the trace lines, then the mail data with its header set apart from them.
+        """
+        reserved = OF_THIS_SERVER | OF_MBOX_READERS if in_mbox else OF_THIS_SERVER
+        trace = self.trace_for(*recipients).removesuffix(b"\n")  # that LF comes with the mail data
+        for block in set_apart(self.data.blocks(), reserved):
             yield trace + block
             trace = b""
-        if trace:
-            yield trace
 
-    def trace_for(self, recipient: str) -> bytes:
-        """Return the Return-Path and Received lines for one recipient.
+    def trace_for(self, *recipients: str) -> bytes:
+        """Return the lines that tell where a copy came from, and for whom it is: `Return-Path:` and `Received:`.
 
+        Where several recipients share the copy, `X-Envelope-To:` names them all, one on each line, and `Received:`
+        none, since it has a place for one only.
         What the client called itself is free text, so anything that could be taken for a part of the line is shown as
         `?`, and nothing at all as `unknown`. The addresses come from the grammar, which lets no control character pass.
         """
+        shared = len(recipients) > 1
+        envelope = "X-Envelope-To: " + ",\n\t".join(f"<{one}>" for one in recipients) + "\n" if shared else ""
+        whom = "" if shared else f" for <{recipients[0]}>"
         helo = _NOT_IN_A_HOST_NAME.sub("?", self.helo) or "unknown"
         date = time.strftime("%a, %d %b %Y %H:%M:%S %z", time.localtime(self.received))
         return (
-            f"Return-Path: <{self.sender}>\n"
+            f"Return-Path: <{self.sender}>\n{envelope}"
             f"Received: from {helo} ({self.client_name} [{self.client_address}]) by {self.domain} with SMTP"
-            f" id {self.id} for <{recipient}>; {date}\n"
+            f" id {self.id}{whom}; {date}\n"
         ).encode("utf-8", "surrogateescape")
 
     def from_line(self) -> bytes:

@@ -250,8 +250,8 @@ class Session:
         if recipient.lower() in destinations:
             self._chronicle.recipient_repeated(recipient)
         else:
-            destination = Destination(recipient, decision.route.method, decision.route.target)
-            destinations[recipient.lower()] = destination
+            route, unspoken_of = decision.route, decision.line == self._config.deadletter_line
+            destinations[recipient.lower()] = Destination(recipient, route.method, route.target, unspoken_of)
         self._allow_until("connection_secs")
         self._answer(OK)
 

@@ -3,7 +3,7 @@
 Knows octets only. Two framings: CRLF, as the RFC has it, and LF for a person who types at a plain socket. Which one
 holds is decided once, by the first line end of the session, and not by anything inside a message: in a session of a
 mail server a bare LF or CR is data, so no message can contain the end of another (CVE-2023-51764, CVE-2023-51765,
-CVE-2023-51766).
+CVE-2023-51766). It only begins a line on which a client may have doubled a dot.
 
 Both readers hold back at most a few octets between calls and touch each octet a fixed number of times.
 """
@@ -86,8 +86,8 @@ class MailDataReader:
     The data is read as if a line end stood before it, so that a dot on its first line is a leading dot too; the LF that
     comes of it is dropped again.
 
-    Nearly every block is plain: each CR in it belongs to a line end, and no line begins with a dot. One search tells,
-    and then it is enough to drop the CRs, which takes a seventh of the time of replacing CRLF by LF.
+    Nearly every block is plain: each CR in it belongs to a line end, and no line begins with a dot that has to go. That
+    is quickly told, and then it is enough to drop the CRs, which takes a seventh of the time of replacing CRLF by LF.
 
     octets: the mail data read so far, as it came over the wire, without what may still turn out to be its end.
     """
@@ -101,7 +101,7 @@ class MailDataReader:
     def feed(self, octets: bytes) -> tuple[bytes, bytes | None]:
         """Return the mail data decoded so far, and what follows its end, or None while the end has not come."""
         octets = self._held + octets
-        plain = not self._decoder.UNUSUAL(octets)
+        plain = self._decoder.is_plain(octets)
         end = None if plain else self._decoder.END.search(octets)
         if end is None:
             held = self._decoder.UNSETTLED.search(octets, max(0, len(octets) - _MOST_UNSETTLED))
@@ -111,7 +111,7 @@ class MailDataReader:
         else:
             self._held = b""
             raw, rest = octets[: end.end(1)], octets[end.end() :]
-            plain = not self._decoder.UNUSUAL(raw)  # but for the end: for a small message the difference is large
+            plain = self._decoder.is_plain(raw)  # but for the end: for a small message the difference is large
         self.octets += len(raw)
         text = raw.replace(b"\r", b"") if plain else self._decoder.decode(raw)
         if self._at_start and text:
@@ -126,20 +126,30 @@ _MOST_UNSETTLED = len(b"\r\n.\r")  # octets that may be the beginning of the end
 class _CRLF:
     """Mail data of a mail server.
 
-    UNUSUAL: a CR that belongs to no line end, or a leading dot, which the end begins with too.  END: of the data; its
-    last line end is the first group.  UNSETTLED: what waits for the octets that follow; no CR is ever the last of raw
-    data, so none that a CR of UNUSUAL is followed by is missed.
+    Here a bare LF ends no line, so that the end of data cannot stand behind one. But Python's smtplib doubles a dot
+    there if it is given octets with bare LFs, and curl does not: of two dots there one goes, and a single one stays.
+
+    END: of the data; its last line end is the first group.  UNSETTLED: what waits for the octets that follow. No CR is
+    ever the last of raw data, so none that a CR of _UNUSUAL is followed by is missed, and none before a bare LF either.
     """
 
-    UNUSUAL = Search(rb"\r(?:[^\n]|\n\.)")
     END = re.compile(rb"(\r\n)\.\r\n")
-    UNSETTLED = re.compile(rb"\r(?:\n(?:\.\r?)?)?\Z")
+    UNSETTLED = re.compile(rb"(?:\r(?:\n(?:\.\r?)?)?|\n\.?)\Z")
+    _UNUSUAL = Search(rb"\r(?:[^\n]|\n\.)")  # a CR that belongs to no line end, or a leading dot, as the end has one
+    _HOLDS_TWO_DOTS = Search(rb"\n\.\.")  # apart from the other: for both at once, `re` takes five times as long
+    _TWO_DOTS = re.compile(rb"\n\.\.(?<!\r\n\.\.)")
     _LONE_CR = re.compile(rb"\r(?!\n)")
+
+    @classmethod
+    def is_plain(cls, octets: bytes) -> bool:
+        """Say whether nothing but the CRs has to go."""
+        return not cls._UNUSUAL(octets) and not cls._HOLDS_TWO_DOTS(octets)
 
     @classmethod
     def decode(cls, octets: bytes) -> bytes:
         """Decode a block that need not be plain."""
-        # The order matters: with the line ends replaced first, the dot in b"\n." after a bare LF would be lost.
+        # The order matters: with the CRLFs and their dots replaced first, the others could no longer be told apart.
+        octets = cls._TWO_DOTS.sub(rb"\n.", octets)
         octets = octets.replace(b"\r\n.", b"\r\n")
         return octets.replace(b"\r\n", b"\n") if cls._LONE_CR.search(octets) else octets.replace(b"\r", b"")
 
@@ -147,10 +157,15 @@ class _CRLF:
 class _LF:
     """Mail data typed by a person: the same, with LF or CRLF as the line end."""
 
-    UNUSUAL = Search(rb"\r[^\n]|\n\.")
     END = re.compile(rb"(\r?\n)\.\r?\n")
     UNSETTLED = re.compile(rb"(?:\r?\n(?:\.\r?)?|\r)\Z")
+    _UNUSUAL = Search(rb"\r[^\n]|\n\.")
     _LINE_START = re.compile(rb"\r?\n\.?")
+
+    @classmethod
+    def is_plain(cls, octets: bytes) -> bool:
+        """Say whether nothing but the CRs has to go."""
+        return not cls._UNUSUAL(octets)
 
     @classmethod
     def decode(cls, octets: bytes) -> bytes:

@@ -122,7 +122,7 @@ def test_a_link_to_an_open_file(tmp_path: Path) -> None:
     assert deliver(tmp_path / "box").outcome.delivered
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
-        assert pipe.read() == entry_of(a_message())
+        assert pipe.read() == b"\n\n" + entry_of(a_message())
 
 
 SWAP = """\

@@ -56,29 +56,32 @@ def wait_until(condition: Callable[[], object], what: str = "it", seconds: float
 
 
 class Mail:
-    """A folder with what a mailrecv has delivered, under the names that STANDARD_CONFIG gives."""
+    """A folder with what a mailrecv has delivered, under the names that STANDARD_CONFIG gives.
+
+    Of each copy, the message: without the trace lines, and the empty line that ends them where it has no header.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @property
     def appended(self) -> list[bytes]:
-        """The messages in the mbox, as Python's reader finds them, un-quoted and without their trace lines."""
+        """The messages in the mbox, as Python's reader finds them, un-quoted."""
         if not (self.folder / "mbox").exists():
             return []
         with closing(mailbox.mbox(self.folder / "mbox", create=False)) as box:
-            return [without_trace(unquoted(box.get_bytes(key))) for key in list(box.keys())]
+            return [_message_of(unquoted(box.get_bytes(key))) for key in list(box.keys())]
 
     @property
     def in_maildir(self) -> list[bytes]:
-        """The messages in the Maildir, without their trace lines."""
-        return [without_trace(path.read_bytes()) for path in sorted((self.folder / "maildir" / "new").glob("*"))]
+        """The messages in the Maildir."""
+        return [_message_of(path.read_bytes()) for path in sorted((self.folder / "maildir" / "new").glob("*"))]
 
     @property
     def piped(self) -> bytes | None:
-        """The message that the command got, without its mbox line and its trace lines; None when there is none."""
+        """The message that the command got, without its mbox line; None when there is none."""
         path = self.folder / "piped"
-        return without_trace(path.read_bytes().partition(b"\n")[2]) if path.exists() else None
+        return _message_of(path.read_bytes().partition(b"\n")[2]) if path.exists() else None
 
 
 class Site(Mail):
@@ -118,6 +121,11 @@ def without_trace(copy: bytes) -> bytes:
     assert return_path.startswith(b"Return-Path: <")
     assert received.startswith(b"Received: from ")
     return data[0] if data else b""
+
+
+def _message_of(copy: bytes) -> bytes:
+    data = without_trace(copy)
+    return data[1:] if data.startswith(b"\n") and data != b"\n" else data
 
 
 class Wire:

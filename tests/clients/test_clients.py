@@ -6,8 +6,10 @@ import mailbox
 import os
 import pty
 import re
+import shlex
 import smtplib
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -25,6 +27,7 @@ from tests.clients.servers import (
     unquoted,
     without_trace,
 )
+from tests.support.guides import README, ROOT
 from tests.support.machine import split_replies, typed
 
 # With all the headers that a client may want to add, and LF line ends.
@@ -61,6 +64,12 @@ def smtplib_ehlo(server: Server, message: bytes) -> None:
     with smtplib.SMTP("127.0.0.1", server.port) as client:
         client.sendmail("me@client.example", RECIPIENTS, crlf(message))
         assert not client.does_esmtp
+
+
+def smtplib_bare_lf(server: Server, message: bytes) -> None:
+    """Send with Python's client what its email package makes: bare LFs, after which the client doubles dots."""
+    with smtplib.SMTP("127.0.0.1", server.port) as client:
+        client.sendmail("me@client.example", RECIPIENTS, message.removesuffix(b"\n") + b"\r\n")
 
 
 def swaks(server: Server, message: bytes) -> None:
@@ -106,6 +115,7 @@ def run_nc(server: Server, octets: bytes) -> bytes:
 CLIENTS = [
     pytest.param(smtplib_helo),
     pytest.param(smtplib_ehlo),
+    pytest.param(smtplib_bare_lf),
     pytest.param(swaks, marks=pytest.mark.needs_tool("swaks")),
     pytest.param(curl, marks=pytest.mark.needs_tool("curl")),
     pytest.param(msmtp, marks=pytest.mark.needs_tool("msmtp")),
@@ -145,6 +155,24 @@ def test_typed_at_nc(start: Starter, way: str) -> None:
     replies = split_replies(run_nc(server, commands + message + b".\nquit\n"))
     assert [reply[:3] for reply in replies] == ["220", "250", "250", "250", "354", "250", "221"]
     assert server.site.appended == [message]
+
+
+@pytest.mark.needs_tool("free")
+def test_the_output_of_a_program(start: Starter) -> None:
+    """With the README's way to send a message, the output of `free` arrives as the text that it is."""
+    server = start.server("listen")
+    readme = (ROOT / README).read_text(encoding="utf-8")
+    one_line = next(line for line in readme.splitlines() if line.startswith("$ python3 -c 'import smtplib"))
+    _, _, program = shlex.split(one_line.removeprefix("$ "))
+    program = program.replace("import smtplib", "import smtplib, sys").replace('"Hello"', "sys.stdin.read()")
+    program = program.replace("2525", str(server.port)).replace("status@localhost", "me@mydomain.com")
+    output = run(["free"])
+    run([sys.executable, "-c", program], output)
+    with closing(mailbox.mbox(server.site.folder / "mbox", create=False)) as box:
+        (message,) = box
+    assert message.get_payload(decode=True) == output
+    assert message.keys() == ["Return-Path", "Received"]
+    assert re.search(r" for <me@mydomain.com>; .* [+-][0-9]{4}$", message["Received"])
 
 
 ANY_OCTETS = bytes(octet for octet in range(256) if octet != 0x0A)

@@ -34,7 +34,7 @@ CLOSED_OFF = {name: (before or b"") + (b"\n\n" if name == "torn" else b"") for n
 
 
 def append(message: Message, path: Path) -> None:
-    mbox.append(message, RECIPIENT, str(path), time.monotonic() + 5)
+    mbox.append(message, [RECIPIENT], str(path), time.monotonic() + 5)
 
 
 def prepare(path: Path, before: bytes | None) -> None:

@@ -98,7 +98,7 @@ def check(folder: Path, sent: list[Acknowledged], moment: int) -> int:
 
     following = a_message(NEXT)
     for name in ("mbox", "dead"):
-        mbox.append(following, RECIPIENT, str(folder / name), time.monotonic() + 5)
+        mbox.append(following, [RECIPIENT], str(folder / name), time.monotonic() + 5)
         assert messages_in(folder / name)[-1] == copy_of(following)
     assert PLACE.find(folder, mail).whole == found.whole
     return sum(message.moment <= moment for message in sent)

@@ -39,6 +39,7 @@ CASES = [
     ("data", b"..\r\n", 4_000_000),  # a million lines of `.`, as a client stuffs them
     ("data", b".\n", 4_000_000),
     ("data", b"\n..", 4_000_000),
+    ("data", b"..\n\r\n", 4_000_000),
     ("data", b"\r\n.\r", 4_000_000),  # always one octet short of the end
     ("data", b"\r\n.", 20_000),  # the first ends the message, the others are commands
     ("data-LF", b"x", 1_000_000),
@@ -127,7 +128,7 @@ def test_time_for_a_path_is_linear(before: bytes, unit: bytes, after: bytes) -> 
     "start, unit",
     [
         *(("commands", unit) for unit in (b"x", b"\r")),
-        *(("data", unit) for unit in (b"x", b"\r", b"\r\n", b"\r\n.\r")),
+        *(("data", unit) for unit in (b"x", b"\r", b"\r\n", b"\r\n.\r", b"\n..")),
         *(("data-LF", unit) for unit in (b"x", b"\r", b"text\n")),
     ],
 )

@@ -134,11 +134,11 @@ def write_small(connect: Connect, writer: int, messages: int) -> set[bytes]:
 
 
 def mail_data(writer: int, number: int) -> bytes:
-    """Return mail data of up to 1 MB, more of it small than large, and some empty."""
+    """Return mail data of up to 1 MB, more of it small than large, and some empty. It has no header, but its end."""
     chance = random.Random(writer << 32 | number)  # noqa: S311 - the same in every run
     size = int(LARGEST_OCTETS ** chance.random()) if number % 10 else chance.choice((0, LARGEST_OCTETS))
     line = b"From writer %d, message %d\n" % (writer, number) + b"%d\n" % chance.getrandbits(2000)
-    return (line * (size // len(line) + 1))[: size - 1] + b"\n" if size else b""
+    return (b"\n" + line * (size // len(line) + 1))[: size - 1] + b"\n" if size else b""
 
 
 def write(connect: Connect, writer: int, messages: int) -> tuple[Counter[bytes], Counter[bytes]]:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mailrecv.delivery.header import OF_MBOX_READERS, OF_THIS_SERVER
 from mailrecv.delivery.message import Message
 from mailrecv.delivery.spool import Spool
 
@@ -37,14 +38,31 @@ def a_message(data: bytes = BODY, **facts: Any) -> Message:
     return Message(**{**usual, **facts}, data=spool)
 
 
-def copy_of(message: Message, recipient: str = RECIPIENT) -> bytes:
-    """Return the copy for one recipient in one piece."""
-    return b"".join(message.copy_for(recipient))
+def copy_of(message: Message, *recipients: str) -> bytes:
+    """Return the copy for one recipient, or for several that share it, in one piece."""
+    return b"".join(message.copy_for(*(recipients or [RECIPIENT])))
 
 
-def entry_of(message: Message, recipient: str = RECIPIENT) -> bytes:
+def entry_of(message: Message, *recipients: str) -> bytes:
     """Return what an mbox is to hold for this message: its From line, its copy quoted line by line, a blank line."""
-    return message.from_line() + quoted_line_by_line(copy_of(message, recipient)) + b"\n"
+    data = set_apart_line_by_line(b"".join(message.data.blocks()), OF_THIS_SERVER | OF_MBOX_READERS)
+    copy = message.trace_for(*(recipients or [RECIPIENT])) + data
+    return message.from_line() + quoted_line_by_line(copy) + b"\n"
+
+
+def set_apart_line_by_line(data: bytes, reserved: frozenset[bytes]) -> bytes:
+    """Set the header of mail data apart from the trace lines, in the plainest way."""
+    lines = re.findall(rb"[^\n]*\n|[^\n]+\Z", data)
+    result = b""
+    while lines and lines[0].lstrip(b">").startswith(b"From "):
+        result += b"X-Mailbox-Line: " + lines.pop(0)
+    if lines and lines[0] != b"\n" and not re.match(rb"[^\0-\x20\x7f-\xff:]+[ \t]*:", lines[0]):
+        return result + b"\n" + b"".join(lines)
+    while lines and lines[0] != b"\n":
+        name, colon, _ = lines[0].partition(b":")
+        is_reserved = colon and name.rstrip(b" \t").lower() in reserved
+        result += (b"X-Sent-" if is_reserved else b"") + lines.pop(0)
+    return result + b"".join(lines)
 
 
 def quoted_line_by_line(octets: bytes) -> bytes:

@@ -12,10 +12,12 @@ import time
 from email.utils import formatdate
 from pathlib import Path as FilePath
 
+from mailrecv.delivery.header import OF_MBOX_READERS, OF_THIS_SERVER
 from mailrecv.limits import Limit, Limits, Switch
 from mailrecv.reply import Reply
 from mailrecv.smtp import NEED_DATA, Closed, Connected, Data, EndOfMail, Helo, Mail, Rcpt, Receiver, Text
 from mailrecv.smtp.events import Question
+from tests.support.delivery import set_apart_line_by_line
 
 CLIENT = "localhost [127.0.0.1]"
 
@@ -105,8 +107,12 @@ class MemoryServer:
                 return Reply(354, "Send the message")
             case EndOfMail():
                 self._messages += 1
+                unspoken_of = [recipient for recipient in self._recipients if recipient.lower() not in self._routes]
                 for recipient in self._recipients:
-                    self._deliver(recipient)
+                    if recipient not in unspoken_of:
+                        self._deliver(*self._routes[recipient.lower()], recipient)
+                if unspoken_of:
+                    self._deliver("append", self._deadletter_file, *unspoken_of)
                 return Reply(250, f"OK id {self._messages}")
 
     def _take(self, recipient: str) -> Reply:
@@ -119,13 +125,16 @@ class MemoryServer:
         self._recipients.append(recipient)
         return Reply(250, "OK")
 
-    def _deliver(self, recipient: str) -> None:
-        method, path = self._routes.get(recipient.lower(), ("append", self._deadletter_file))
+    def _deliver(self, method: str, path: str, *recipients: str) -> None:
+        whom, envelope = (f" for <{recipients[0]}>", "") if len(recipients) == 1 else ("", "X-Envelope-To: ")
+        envelope += ",\n\t".join(f"<{recipient}>" for recipient in recipients) + "\n" if envelope else ""
         received = (
-            f"Received: from {self._helo or 'unknown'} ({CLIENT}) by {self._domain} with SMTP id {self._messages}"
-            f" for <{recipient}>; {formatdate()}\n"
+            f"{envelope}Received: from {self._helo or 'unknown'} ({CLIENT}) by {self._domain} with SMTP"
+            f" id {self._messages}{whom}; {formatdate()}\n"
         )
-        copy = f"Return-Path: <{self._sender}>\n{received}".encode() + self._data
+        reserved = OF_THIS_SERVER | OF_MBOX_READERS if method == "append" else OF_THIS_SERVER
+        data = set_apart_line_by_line(self._data, reserved)
+        copy = f"Return-Path: <{self._sender}>\n{received}".encode() + data
         from_line = f"From {self._sender.replace(' ', '_') or 'MAILER-DAEMON'} {time.asctime(time.gmtime())}\n".encode()
         if method == "append":
             with FilePath(path).open("ab") as mbox:

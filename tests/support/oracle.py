@@ -31,7 +31,9 @@ def decode_line_by_line(octets: bytes, line_end: re.Pattern[bytes]) -> tuple[byt
         line, octets = octets[: match.start()], octets[match.end() :]
         if line == b".":
             return decoded, octets
-        decoded += line.removeprefix(b".") + b"\n"
+        first, *others = line.split(b"\n")  # others: after bare LFs, where these are no line ends
+        undone = [other[1:] if other.startswith(b"..") else other for other in others]
+        decoded += b"\n".join([first.removeprefix(b"."), *undone]) + b"\n"
     return decoded, None
 
 

@@ -52,6 +52,7 @@ SESSION = {  # after it
     "mailrecv.delivery.durable",
     "mailrecv.delivery.group_commit",
     "mailrecv.delivery.handover",
+    "mailrecv.delivery.header",
     "mailrecv.delivery.maildir",
     "mailrecv.delivery.mbox",
     "mailrecv.delivery.message",

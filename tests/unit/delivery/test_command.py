@@ -96,7 +96,7 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         b"CLIENT_ADDRESS": b"192.0.2.7",
         b"CLIENT_HOSTNAME": b"mail.client.example",
         b"CLIENT_HELO": b"helo.example (x)",
-        b"MESSAGE_SIZE": b"5",
+        b"MESSAGE_SIZE": b"6",  # with the empty line that ends the header
         b"MAILRECV_ID": b"60a1b2c3d4e5f",
     }
 

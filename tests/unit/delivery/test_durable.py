@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from unittest import mock
 
@@ -401,11 +402,62 @@ def test_devices() -> None:
         append("/dev/full", b"x")
 
 
-def test_a_device_is_not_locked() -> None:
-    """A device is written to whoever else may use it, and have it locked."""
+def test_a_device_that_everybody_may_open_is_not_locked() -> None:
+    """A device such as /dev/null is written to whoever has it locked: anybody can."""
     with Path("/dev/null").open("wb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         append("/dev/null", b"x", seconds=0.1)
+
+
+def test_another_device_is_locked() -> None:
+    """A device that not everybody may open, such as a terminal, takes the octets of one session at a time."""
+    ours, terminal = os.openpty()
+    try:
+        os.fchmod(terminal, 0o620)
+        append(os.ttyname(terminal), b"x")
+        assert os.read(ours, 10) == b"x"
+        fcntl.flock(terminal, fcntl.LOCK_EX)
+        with pytest.raises(TimeoutError, match="locked by another process"):
+            append(os.ttyname(terminal), b"x", seconds=0.1)
+    finally:
+        os.close(terminal)
+        os.close(ours)
+
+
+@pytest.mark.parametrize("lock", [fcntl.flock, fcntl.lockf])
+def test_a_fifo_is_locked(path: Path, lock: Callable[[int, int], None]) -> None:
+    """A FIFO takes the octets of one session at a time, so that two of them cannot get mixed."""
+    os.mkfifo(path)
+    with open_fifo(path) as reader:
+        with path.open("wb") as other:
+            lock(other.fileno(), fcntl.LOCK_EX)
+            with pytest.raises(TimeoutError, match="locked by another process"):
+                append(path, b"x", seconds=0.1)
+        append(path, b"y")
+        assert reader.read() == b"y"
+
+
+def test_a_fifo_that_is_replaced_while_its_lock_is_waited_for(path: Path) -> None:
+    """What waited for the lock of a FIFO that is gone by then goes to the one that is there now, and its reader."""
+    new_path = path.with_name("new")
+    for name in (path, new_path):
+        os.mkfifo(name)
+    with open_fifo(path) as reader, open_fifo(new_path) as new_reader, path.open("wb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+
+        def replace() -> None:
+            new_path.rename(path)
+            fcntl.flock(other, fcntl.LOCK_UN)
+
+        threading.Timer(0.1, replace).start()
+        append(path, b"x")
+        assert new_reader.read() == b"x"
+        assert reader.read() is None  # nothing is there, and it has a writer
+
+
+def open_fifo(path: Path) -> FileIO:
+    """Return the reading end of a FIFO, which waits for nothing."""
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0)
 
 
 def test_a_fifo_without_reader(path: Path) -> None:

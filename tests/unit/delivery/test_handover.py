@@ -57,7 +57,7 @@ def promised(fates: tuple[Status, ...], dead_letters: str) -> int:
 @pytest.mark.parametrize("fates", FATES, ids=lambda fates: "-".join(fate.value for fate in fates))
 def test_every_outcome(tmp_path: Path, fates: tuple[Status, ...], dead_letters: str) -> None:
     """Every copy safe: 250. None delivered: 451 if it may work later, else 554, and no dead letters. Some delivered and
-    one neither delivered nor safe: 451.
+    one neither delivered nor safe: 451. The dead letters get one copy for all that failed.
     """
     file = tmp_path / "dead"
     where = {"file": file, "none": None, "failing": tmp_path, "/dev/null": "/dev/null"}[dead_letters]
@@ -75,7 +75,7 @@ def test_every_outcome(tmp_path: Path, fates: tuple[Status, ...], dead_letters: 
             assert (tmp_path / recipient).read_bytes() == entry_of(message, recipient)
     failed = [recipient for recipient, fate in zip(recipients, fates, strict=True) if fate is not DELIVERED]
     rescued = failed if dead_letters == "file" and len(failed) < 3 else []
-    assert (messages_in(file) if file.exists() else []) == [copy_of(message, recipient) for recipient in rescued]
+    assert (messages_in(file) if file.exists() else []) == ([copy_of(message, *rescued)] if rescued else [])
 
     tried = failed if dead_letters in ("file", "failing") and len(failed) < 3 else []
     assert [(attempt.recipient, attempt.dead_letter) for attempt in attempts] == [
@@ -158,6 +158,77 @@ def test_each_delivery_has_the_whole_time(tmp_path: Path) -> None:
     slow = Destination("a@x", "pipe", "sleep 0.2")
     reply, _ = deliver(slow, slow, slow, seconds=0.5)
     assert reply.code == 250
+
+
+def nobodys(recipient: str, tmp_path: Path) -> Destination:
+    """Return where a recipient goes that no line speaks of."""
+    return Destination(recipient, "append", f"{tmp_path}/dead", unspoken_of=True)
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+@pytest.mark.parametrize("failed", [0, 1, 2])
+@pytest.mark.parametrize("unspoken_of", [1, 2, 100])
+def test_one_copy_for_the_dead_letters(tmp_path: Path, unspoken_of: int, failed: int, delivered: bool) -> None:
+    """Recipients that no line speaks of, and those whose own copies failed, share one, and have an attempt each."""
+    message = a_message()
+    strangers = [f"stranger{number}@x" for number in range(unspoken_of)]
+    failing = [f"failing{number}@x" for number in range(failed)]
+    own = [Destination("a@x", "append", f"{tmp_path}/a")] if delivered else []
+    reply, attempts = deliver(
+        *(nobodys(recipient, tmp_path) for recipient in strangers),
+        *(destination(tmp_path, recipient, PERMANENT) for recipient in failing),
+        *own,
+        dead_letters=tmp_path / "dead",
+        message=message,
+    )
+    assert reply.code == 250
+    assert messages_in(tmp_path / "dead") == [copy_of(message, *strangers, *failing)]
+    assert [(attempt.recipient, attempt.outcome.status, attempt.dead_letter) for attempt in attempts] == [
+        *((recipient, PERMANENT, False) for recipient in failing),
+        *(("a@x", DELIVERED, False) for _ in own),
+        *((recipient, DELIVERED, False) for recipient in strangers),
+        *((recipient, DELIVERED, True) for recipient in failing),
+    ]
+
+
+def test_a_line_that_names_the_dead_letter_file(tmp_path: Path) -> None:
+    """A recipient that has a line of its own has a copy of its own, also where that is the dead letter file."""
+    message = a_message()
+    own = Destination("a@x", "append", f"{tmp_path}/dead")
+    strangers = [nobodys(recipient, tmp_path) for recipient in ("b@x", "c@x")]
+    deliver(own, *strangers, dead_letters=tmp_path / "dead", message=message)
+    assert messages_in(tmp_path / "dead") == [copy_of(message, "a@x"), copy_of(message, "b@x", "c@x")]
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+def test_dead_letters_that_cannot_be_written(tmp_path: Path, delivered: bool) -> None:
+    """Whoever was to share that copy has none, each in the log, and the sender is to come again."""
+    (tmp_path / "dead").mkdir()
+    own = [Destination("a@x", "append", f"{tmp_path}/a")] if delivered else []
+    failing = destination(tmp_path, "f@x", PERMANENT)
+    strangers = [nobodys(recipient, tmp_path) for recipient in ("b@x", "c@x")]
+    reply, attempts = deliver(*own, failing, *strangers, dead_letters=tmp_path / "dead")
+    assert reply.code == 451
+    failed = [(attempt.recipient, attempt.dead_letter) for attempt in attempts if not attempt.outcome.delivered]
+    assert failed == [("f@x", False), ("b@x", False), ("c@x", False), ("f@x", True)]
+
+
+def test_dead_letters_that_are_not_kept(tmp_path: Path) -> None:
+    """/dev/null takes what no line speaks of, and no copy that failed."""
+    stranger = Destination("b@x", "append", "/dev/null", unspoken_of=True)
+    reply, attempts = deliver(stranger, destination(tmp_path, "f@x", PERMANENT), dead_letters="/dev/null")
+    assert reply.code == 451
+    assert [(attempt.recipient, attempt.dead_letter) for attempt in attempts] == [("f@x", False), ("b@x", False)]
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+def test_no_dead_letters_past_the_deadline(tmp_path: Path, delivered: bool) -> None:
+    """No delivery begins past the deadline, unless a copy is safe: the sender would have to send it once more."""
+    own = [Destination("a@x", "pipe", "sleep 0.3")] if delivered else []
+    limits = DeliveryLimits(5, TOO_SLOW, deadline=time.monotonic() + (0.1 if delivered else 0))
+    reply, attempts = hand_over(a_message(), [nobodys("b@x", tmp_path), *own], f"{tmp_path}/dead", limits)
+    assert (reply.code, (tmp_path / "dead").exists()) == ((250, True) if delivered else (450, False))
+    assert delivered or attempts[0].outcome.detail == "no time was left for it"
 
 
 @pytest.mark.parametrize("dead_letters, code", [("dead", 250), (None, 451)])

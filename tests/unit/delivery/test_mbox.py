@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shlex
 import subprocess
 import time
@@ -26,6 +27,17 @@ BODIES = [
     b"Subject: binary\n\n\0a\rb\r\n\xff\xfe\0From x\rFrom y\n\0\n",
     b"From: me\nSubject: gr\xc3\xbc\xc3\x9fe, gr\xfc\xdfe\n\n" + b"\xe4" * 2000 + b"\n",
     b"Subject: long\n\n" + b">" * 300_000 + b"From x\n",
+    b"Content-Length: 99999999\nLines: 99999999\n\nall that follows is mine\n",
+    b"Subject: folded\ncontent-length: \n 88888\n 888\nLINES:\t9\n\nContent-Length: 77777777\n",
+    b"Content-Length: 1\nStatus: RO\nX-Status: D\nX-UID: 1\n\ndeleted and cut short\n",
+    b"X-IMAPbase: 1 999\nX-IMAP: 1 999\nX-Keywords: Junk\nX-Mozilla-Status: 0008\n\nmine too\n",
+    b"From root Mon Nov 14 00:00:00 2022\nContent-Length: 66666666\n\nseen\n",
+    b"From me\n>From you\n",
+    b"Content-Length: 99999999\n",
+]
+BLANKS_BEFORE_COLONS = [  # which formail takes out, and where the header ends for mutt
+    b"Content-Length : 99999999\nLines \t:99999999\n\nHello\n",
+    b"Subject: far\nContent-Length" + b" " * 5000 + b": 88888888\n\n",
 ]
 
 
@@ -34,9 +46,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "mbox"
 
 
+def copy_in_mbox(message: Message) -> bytes:
+    """Return the copy as an mbox has it, but for the quoting."""
+    return b"".join(message.copy_for(RECIPIENT, in_mbox=True))
+
+
 def append(path: Path, *messages: Message, seconds: float = 5) -> None:
     for message in messages:
-        mbox.append(message, RECIPIENT, str(path), time.monotonic() + seconds)
+        mbox.append(message, [RECIPIENT], str(path), time.monotonic() + seconds)
 
 
 # What is written
@@ -44,12 +61,12 @@ def append(path: Path, *messages: Message, seconds: float = 5) -> None:
 
 def test_an_entry(path: Path) -> None:
     """An entry is a From line, the trace lines, the quoted mail data, and a blank line; the file is its owner's."""
-    message = a_message(b"Subject: x\n\nFrom me\n>From you\n From them\nFrom\n")
+    message = a_message(b"Subject: x\nLines: 2\n\nFrom me\n>From you\n From them\nFrom\n")
     append(path, message)
     assert path.read_bytes() == (
         b"From me@client.example Tue Nov 14 22:13:20 2023\n"
         + message.trace_for(RECIPIENT)
-        + b"Subject: x\n\n>From me\n>>From you\n From them\nFrom\n\n"
+        + b"Subject: x\nX-Sent-Lines: 2\n\n>From me\n>>From you\n From them\nFrom\n\n"
     )
     assert path.stat().st_mode & 0o777 == 0o600
 
@@ -135,19 +152,20 @@ def test_pythons_mailbox_reads_it(path: Path) -> None:
     """Python's mailbox module finds every message, and each is as it came once its quoting is undone."""
     messages = [a_message(body, id=str(number)) for number, body in enumerate(BODIES)]
     append(path, *messages)
-    assert messages_in(path) == [copy_of(message) for message in messages]
+    assert messages_in(path) == [copy_in_mbox(message) for message in messages]
 
 
 @pytest.mark.needs_tool("formail")
 def test_formail_reads_it(path: Path) -> None:
     """formail splits it into the same messages."""
-    messages = [a_message(body, id=str(number)) for number, body in enumerate(BODIES)]
+    messages = [a_message(body, id=str(number)) for number, body in enumerate(BLANKS_BEFORE_COLONS + BODIES)]
     append(path, *messages)
     split = ["formail", "-n0", "-s", "sh", "-c", 'cat >"split.$FILENO"']
     with path.open("rb") as file:
         subprocess.run(split, stdin=file, cwd=path.parent, env={**os.environ, "FILENO": "000"}, check=True)
     found = [file.read_bytes() for file in sorted(path.parent.glob("split.*"))]
-    assert found == [entry_of(message) for message in messages]
+    expected = [re.sub(rb"(?m)^([!-9;-~]+)[ \t]+:", rb"\1:", entry_of(message)) for message in messages]
+    assert found == expected
 
 
 @pytest.mark.needs_tool("mutt", "script")
@@ -169,8 +187,8 @@ def test_mutt_reads_it(path: Path) -> None:
         assert process.wait() == 0
     read = path.with_name("read").read_bytes()
     assert unquoted(read) == b"".join(
-        message.from_line() + copy_of(message) + (b"" if message.data.size else b"\n")  # the end of its header
-        for message in messages
+        message.from_line() + copy_in_mbox(message) + (b"" if b"\n\n" in copy_in_mbox(message) else b"\n")
+        for message in messages  # the end of the header is added where there is none
     )
 
 
@@ -208,9 +226,52 @@ def test_a_locked_mbox(path: Path) -> None:
 
 
 def test_a_fifo(path: Path) -> None:
-    """A FIFO gets the same entry as a file."""
+    """A FIFO gets the same entry as a file, after what ends one that was torn: what is in there nobody can look at."""
     os.mkfifo(path)
     message = a_message()
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as fifo:
         append(path, message)
-        assert fifo.read() == entry_of(message)
+        assert fifo.read() == b"\n\n" + entry_of(message)
+
+
+LARGE = b"Subject: large\n\n" + b"0123456789\n" * 30_000  # more than a FIFO holds
+
+
+def test_messages_for_a_fifo_at_the_same_time(path: Path) -> None:
+    """Entries for a FIFO come one after the other, however slowly they are read.
+
+    Each goes by another path, as if by another process: those of one path wait for one another before they open it.
+    """
+    os.mkfifo(path)
+    messages = [a_message(LARGE + b"%d\n" % number) for number in range(4)]
+    paths = [path.with_name(f"link{number}") for number in range(4)]
+    for link in paths:
+        link.symlink_to(path)
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as fifo, ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(append, link, message) for link, message in zip(paths, messages, strict=True)]
+        received = b""
+        while not all(writer.done() for writer in writers):
+            received += fifo.read(50_000) or b""
+        received += fifo.read() or b""
+    assert [writer.exception() for writer in writers] == [None] * 4
+    entries = [b"\n\n" + entry_of(message) for message in messages]
+    assert sorted(re.split(rb"(?=\n\nFrom )", received)) == [b"", *sorted(entries)]
+
+
+@pytest.mark.needs_tool("formail")
+def test_a_torn_entry_in_a_fifo_swallows_nothing(path: Path) -> None:
+    """What comes after an entry that was torn, wherever that was, is a message of its own, and whole."""
+    os.mkfifo(path)
+    message = a_message()
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as fifo:
+        with pytest.raises(TimeoutError):
+            append(path, a_message(LARGE), seconds=0.05)
+        torn = fifo.read()
+        append(path, message)
+        received = fifo.read()
+    for octets in range(len(torn) - 1000, len(torn)):
+        path.with_name("received").write_bytes(torn[:octets] + received)
+        assert messages_in(path.with_name("received"))[1:] == [copy_of(message)]
+    split = ["formail", "-s", "sh", "-c", "cat; echo --"]
+    found = subprocess.run(split, input=torn + received, check=True, capture_output=True).stdout.split(b"--\n")
+    assert found[1:] == [entry_of(message), b""]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import email
 import string
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from email.utils import getaddresses
 
 import pytest
 
@@ -36,9 +38,12 @@ def test_the_null_path() -> None:
     assert copy_of(a_message(sender="")).startswith(b"Return-Path: <>\n")
 
 
-@pytest.mark.parametrize("data", [b"", b"\n", b"\0\r\xff\n", b"x" * 3_000_000 + b"\n", b"From x\n>From y\n"])
+BODIES = [b"", b"\n", b"\0\r\xff\n", b"x" * 3_000_000 + b"\n", b"From x\n>From y\n", b"Status: \n\nReturn-Path: \n"]
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b"a:", *(b"Subject: x\n\n" + body for body in BODIES)])
 def test_the_mail_data_is_not_altered(data: bytes) -> None:
-    """Whatever the mail data is, a copy ends with exactly that."""
+    """Whatever the mail data is, a copy ends with exactly that, unless its header could be taken for what it is not."""
     message = a_message(data)
     with closing(message.data):
         assert copy_of(message) == message.trace_for(RECIPIENT) + data
@@ -48,6 +53,20 @@ def test_each_recipient_has_a_copy() -> None:
     """The copies of a message differ in the recipient that the Received line names, and in nothing else."""
     message = a_message()
     assert copy_of(message, "you@x") == copy_of(message, "me@x").replace(b"for <me@x>;", b"for <you@x>;")
+
+
+def test_a_copy_that_several_share() -> None:
+    """It names them all above `Received:`, where no sender can write, one on a line, and the email package reads them.
+
+    A message may have a hundred recipients, and an address 256 octets.
+    """
+    recipients = ['"a, b"@x', "postmaster", *(f"{number}{'x' * 240}@mydomain.com" for number in range(100))]
+    copy = copy_of(a_message(b"X-Envelope-To: <forged@x>\n\nHello\n"), *recipients)
+    fields = email.message_from_bytes(copy).items()
+    assert [name for name, _ in fields] == ["Return-Path", "X-Envelope-To", "Received", "X-Envelope-To"]
+    assert [address for _, address in getaddresses([fields[1][1]])] == recipients
+    assert " for <" not in fields[2][1]
+    assert max(map(len, copy.split(b"\n"))) < 998
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from email import message_from_bytes
+from email.utils import getaddresses
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from mailrecv.server.channel import SocketChannel, Stop
 from mailrecv.server.session import Session
 from tests.clients.servers import wait_until
 from tests.support.configs import config, unasked_client
+from tests.support.delivery import messages_in
 from tests.support.machine import split_replies, typed
 
 TOO_LATE = "421 No recipient was named in time, closing"
@@ -108,6 +111,28 @@ def test_recipient_given_twice(tmp_path: Path) -> None:
         driven.talk(*ENVELOPE[:3], "RCPT TO:<ME@MyDomain.com>", "DATA", "Hello", ".", "QUIT")
     assert driven.mbox.read_bytes().count(b"\nHello\n") == 1
     assert "WARNING: <ME@MyDomain.com> was given twice, and gets one copy" in driven.log
+
+
+def test_many_recipients_in_the_dead_letters(tmp_path: Path) -> None:
+    """A message for a hundred recipients that no line speaks of, and for one whose copy fails, is there once.
+
+    It names them all, and the log has an entry for each.
+    """
+    strangers = [f"{'x' * 200}{number}@mydomain.com" for number in range(98)]
+    directives = [f"deadletter_file {tmp_path}/dead", f"deliver rcpt_to fails@mydomain.com append {tmp_path}/no/mbox"]
+    to = ["me@mydomain.com", "fails@mydomain.com", *strangers]
+    with Driven(tmp_path, *directives) as driven:
+        replies = driven.talk(*ENVELOPE[:2], *(f"RCPT TO:<{one}>" for one in to), "DATA", "Subject: x", ".", "QUIT")
+    assert replies[-2].startswith("250 OK")
+    (copy,) = messages_in(tmp_path / "dead")
+    assert copy.startswith(b"Return-Path: <a@b>\nX-Envelope-To: <x")
+    named = getaddresses([message_from_bytes(copy)["X-Envelope-To"]])
+    assert [address for _, address in named] == [*strangers, "fails@mydomain.com"]
+    assert copy.endswith(b"\nSubject: x\n")
+    for stranger in strangers:
+        assert driven.log.count(f"to=<{stranger}> route=append {tmp_path}/dead size=11 seconds=") == 1
+    assert "to=<fails@mydomain.com> route=append" in driven.log
+    assert driven.log.count("kept with the dead letters") == 1
 
 
 def test_mail_data_that_cannot_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,6 +142,27 @@ def test_mail_data_typed_by_a_person(octets: bytes, decoded: bytes, size: int) -
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5])
+@pytest.mark.parametrize(
+    "octets, decoded",
+    [
+        (b"one\n..two\r\n", b"one\n.two\n"),
+        (b"one\n.two\r\n", b"one\n.two\n"),
+        (b"one\n...\n..\n.\n....x\r\n", b"one\n..\n.\n.\n...x\n"),
+        (b"..one\n..two\r\n..three\r\n", b".one\n.two\n.three\n"),
+        (b".\n..one\r\n.\n..two\r\n", b"\n.one\n\n.two\n"),
+        (b"\n..\r\n\n..\r\n", b"\n.\n\n.\n"),
+        (b"one\r..two\n\r..three\r\r\n..four\r\n", b"one\r..two\n\r..three\r\n.four\n"),
+        (b"one\n\0..two\n ..three\r\n", b"one\n\0..two\n ..three\n"),
+    ],
+)
+def test_dots_after_a_bare_lf(octets: bytes, decoded: bytes, size: int) -> None:
+    """A client that doubles dots there too, as Python's smtplib does, and one that does not, as curl, both get through
+    what they have: of two dots after a bare LF one goes, a single one stays.
+    """
+    assert read_mail_data(Framing.CRLF, octets + b".\r\n" + TAIL, size) == (decoded, TAIL)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5])
 @pytest.mark.parametrize("false_end, kept", FALSE_ENDS.items())
 def test_false_ends(false_end: bytes, kept: bytes, size: int) -> None:
     """What only resembles the end of data is data, and so is what follows it, octet for octet."""
