@@ -41,7 +41,7 @@ from mailrecv.smtp.events import (
     Reset,
     Text,
 )
-from mailrecv.smtp.framing import FalseEnd, Framing, LineReader, MailDataReader
+from mailrecv.smtp.framing import LineReader, MailDataReader
 from mailrecv.smtp.grammar import (
     Malformed,
     Path,
@@ -112,7 +112,6 @@ class Receiver:
         self._recipients = 0
         self._sender_was_given = False  # well or badly, since the last command of _STARTS_OVER
         self._too_large = False  # the mail data is over its limit
-        self._false_end: FalseEnd | None = None
         self._lines = LineReader()
         self._mail_data: MailDataReader | None = None
         self._unread = b""  # mail data that came but was not decoded yet
@@ -178,8 +177,8 @@ class Receiver:
 
     @property
     def missed_end(self) -> bool:
-        """True while mail data goes on after what its client may have taken for the end of it (see `FalseEnd`)."""
-        return self._mail_data is not None and self._false_end is not None and self._false_end.seen
+        """True while mail data goes on after what its client may have taken for the end of it."""
+        return self._mail_data is not None and self._mail_data.missed_end
 
     def close(self, reply: Reply) -> None:
         """End the session from this side with `reply`, at any time, whatever is being asked or read."""
@@ -299,8 +298,6 @@ class Receiver:
         if not self._unread:
             return NEED_DATA
         text, rest = self._mail_data.feed(self._unread)
-        if rest is None and self._false_end is not None:
-            self._false_end.feed(self._unread)
         self._unread = b""
         too_large_before = self._too_large
         self._too_large = self._mail_data.octets > self._limits.smtp_data_size.value
@@ -331,7 +328,6 @@ class Receiver:
             self._recipients += 1
         elif verb is Verb.DATA:
             self._mail_data = MailDataReader(self._lines.framing)
-            self._false_end = FalseEnd() if self._lines.framing is Framing.CRLF else None
             self._too_large = False
             self._unread = self._lines.take_rest()
         elif self.state in (State.IDLE, State.MAIL):

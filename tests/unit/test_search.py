@@ -18,7 +18,7 @@ from mailrecv.search import RE_OCTETS, Search
 from mailrecv.smtp import framing
 
 ROOT = Path(__file__).parents[2]
-USED = [framing._CRLF._UNUSUAL, framing._CRLF._HOLDS_TWO_DOTS, framing._LF._UNUSUAL, mbox._HOLDS_QUOTABLE]
+USED = [framing._CRLF._UNUSUAL, framing._CRLF._HOLDS_DOTS, framing._LF._UNUSUAL, mbox._HOLDS_QUOTABLE]
 PIECES = [b"\r", b"\n", b".", b">", b"x", b"From "]
 # Denies itself memory that is both written and executed (prctl(2): PR_SET_MDWE), as MemoryDenyWriteExecute= does.
 DENIED = """\
