@@ -18,7 +18,14 @@ from mailrecv.values import Value
 # Bound once, then part of every entry. `session` tells sessions apart that one process has with one client.
 SESSION_FACTS = ("session", "client_address", "client_name", "helo", "id", "sender")
 # Replies, and words of the configuration: no client can choose them.
-OWN_FACTS = ("reply", "pattern", "route", "path", "directive")
+OWN_FACTS = ("reply", "pattern", "route", "path", "directive", "what")
+# Of what clients cause that no line of the configuration admits, entries of each kind beyond this are only counted.
+MAX_OF_A_KIND = 10
+KIND_SECONDS = 10.0
+# Refusals that begin so are those of which fail2ban's filter in docs/examples bans a host. Each of them is logged.
+WATCHED_REPLIES = ("550 No one here", "550 No such recipient")
+# The fact that tells such entries of a kind apart.
+TOLD_APART_BY = {"refusal": "reply", "limit_exceeded": "limit", "disconnection": "cause"}
 
 
 class Entry(Value):
@@ -89,6 +96,13 @@ FAMILY_NOT_SERVED = Entry(
     "0678c4b74982452ab2ba14077fbde28a",
     "ERROR: a client on a socket of another kind, {family}, was told: {reply}",
     ("family", "reply"),
+)
+REPEATED = Entry(
+    "repeated",
+    LOG_NOTICE,
+    "18e4a2732f7f4246b7ccfa664ae958f9",
+    "repeated {times} times, not logged one by one: {what}",
+    ("what", "times", "line"),
 )
 DATA_LINE = Entry(
     "data_line",

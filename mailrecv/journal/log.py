@@ -27,6 +27,36 @@ class Journal(BoundLoggerBase):
         if select.wants(entry):  # it would drop the entry itself, but most of what a session records ends here
             self._proxy_to_logger("msg", entry.name, entry=entry, **facts)
 
+    def of_stranger(self, **facts: object) -> StrangersJournal:
+        """Return a journal for a client that no line of the configuration has admitted yet.  facts: to bind."""
+        steps: list[Any] = list(self._processors)
+        steps.insert(1, processors.Stranger(steps[0].strangers))
+        return StrangersJournal(self._logger, steps, {**self._context, **facts})
+
+    def tell_counts(self, *, at_once: bool = False) -> None:
+        """Record how often strangers did what was not recorded one by one, when it is time to tell, or at once."""
+        select: processors.Select = self._processors[0]  # type: ignore[index]  # as above
+        for (what, line), times in select.strangers.take_counts(at_once=at_once).items():
+            self.record(catalogue.REPEATED, what=what, times=times, line=line)
+
+
+class StrangersJournal(Journal):
+    """The journal of a client that no line of the configuration has admitted, so far. It has to be told of the end."""
+
+    def admit(self) -> None:
+        """Record what was held back, and all that comes: a line admits the client."""
+        for event in self._stranger.admit():
+            Journal(self._logger, self._processors, dict(event))._proxy_to_logger("msg")
+
+    def leave(self) -> None:
+        """Count what was held back: the client is gone."""
+        self._stranger.leave()
+
+    @property
+    def _stranger(self) -> processors.Stranger:
+        stranger: processors.Stranger = self._processors[1]  # type: ignore[index]  # it is the list of `of_stranger`
+        return stranger
+
 
 def open_journal(logfile: str = "syslog", flags: str = "", *, loghex: bool = True) -> Journal:
     """Return the journal.

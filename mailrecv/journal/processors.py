@@ -1,16 +1,27 @@
 """The steps that an entry goes through on its way to a sink; each is a structlog processor.
 
-Select, then make safe, then describe, then render: journald fields, a syslog line, a file line or a terminal line.
+Select, then make safe, then describe, then render: journald fields, a syslog line, a file line or a terminal line. What
+strangers cause is selected once more: see `Stranger`.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from _thread import allocate_lock  # all that it takes of `threading`, which a session need not import
+from collections import deque
 from syslog import LOG_CRIT, LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING
 
 from mailrecv.journal.bound_logger import DropEvent
-from mailrecv.journal.catalogue import OWN_FACTS, Entry
+from mailrecv.journal.catalogue import (
+    KIND_SECONDS,
+    MAX_OF_A_KIND,
+    OWN_FACTS,
+    REFUSAL,
+    TOLD_APART_BY,
+    WATCHED_REPLIES,
+    Entry,
+)
 from mailrecv.journal.escape import shown, without_brackets
 from mailrecv.journal.sinks import IDENTIFIER
 
@@ -20,6 +31,7 @@ if TYPE_CHECKING:
 
     from structlog.types import EventDict
 
+MAX_WAITING = 10  # entries of a stranger that may still be logged; more would let strangers fill the memory
 _LEVELS = {
     LOG_CRIT: "critical",
     LOG_ERR: "error",
@@ -31,9 +43,10 @@ _LEVELS = {
 
 
 class Select:
-    """Drops the entries that the debug flags do not ask for."""
+    """Drops the entries that the debug flags do not ask for.  strangers: what all of them cause in this process."""
 
     def __init__(self, flags: str) -> None:
+        self.strangers = Strangers()
         self._flags = {"", *flags}
         self._all = "a" in flags
 
@@ -45,6 +58,85 @@ class Select:
         if not self.wants(event["entry"]):
             raise DropEvent
         return event
+
+
+class Strangers:
+    """What the strangers of this process have caused lately: when the last entries were logged, and what was not."""
+
+    def __init__(self) -> None:
+        self._turn = allocate_lock()
+        self._logged: dict[str, deque[float]] = {}  # by kind: the times
+        self._counts: dict[tuple[str, object], int] = {}  # by what it is, and the line of the configuration
+        self._since = 0.0  # when the first of these came
+
+    def may_log(self, kind: str) -> bool:
+        """Say whether one more entry of a kind may be logged now, and take it that it is."""
+        with self._turn:
+            now = time.monotonic()
+            logged = self._logged.setdefault(kind, deque(maxlen=MAX_OF_A_KIND))
+            if len(logged) == MAX_OF_A_KIND and now - logged[0] < KIND_SECONDS:
+                return False
+            logged.append(now)
+            return True
+
+    def count(self, event: EventDict) -> None:
+        """Count an entry that is not logged."""
+        kind = event["event"]
+        apart = event.get(TOLD_APART_BY.get(kind, ""), "")
+        key = f"{kind} {apart}".rstrip(), event.get("line", 0)
+        with self._turn:
+            if not self._counts:
+                self._since = time.monotonic()
+            self._counts[key] = self._counts.get(key, 0) + 1
+
+    def take_counts(self, *, at_once: bool) -> dict[tuple[str, object], int]:
+        """Return what was counted, and begin anew; nothing before its time, unless it is wanted at once."""
+        if not self._counts or not (at_once or time.monotonic() - self._since >= KIND_SECONDS):
+            return {}
+        with self._turn:
+            counts, self._counts = self._counts, {}
+            return counts
+
+
+class Stranger:
+    """Holds back what a client causes too often that no line of the configuration has admitted yet.
+
+    Else whoever connects could fill the log, and nobody would find the others' mail in it. What is held back is logged
+    once a line admits the client, and counted when none has. What debug flags ask for is always logged, and so are
+    faults, and the refusals that fail2ban looks for.
+    """
+
+    def __init__(self, strangers: Strangers) -> None:
+        self._strangers = strangers
+        self._waiting: list[EventDict] = []
+        self._is_admitted = False
+
+    def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
+        if self._is_admitted or _is_always_logged(event) or self._strangers.may_log(event["event"]):
+            return event
+        if len(self._waiting) < MAX_WAITING:
+            self._waiting.append(event)
+        else:
+            self._strangers.count(event)
+        raise DropEvent
+
+    def admit(self) -> list[EventDict]:
+        """Hold back no more, and return what was held back."""
+        self._is_admitted = True
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+    def leave(self) -> None:
+        """Count what was held back."""
+        for event in self._waiting:
+            self._strangers.count(event)
+        self._waiting = []
+
+
+def _is_always_logged(event: EventDict) -> bool:
+    entry: Entry = event["entry"]
+    watched = entry is REFUSAL and str(event["reply"]).startswith(WATCHED_REPLIES)
+    return bool(entry.flag) or entry.priority <= LOG_ERR or watched
 
 
 class MakeSafe:

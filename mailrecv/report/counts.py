@@ -34,7 +34,7 @@ TROUBLES = tuple(  # what else needs a person; a traceback is part of an interna
     for entry in CATALOGUE.values()
     if entry.priority <= LOG_WARNING and entry.name not in (*TAKEN, *LOST, "traceback")
 )
-COUNTED = ("connection", "disconnection", "refusal", "limit_exceeded", *TAKEN, *LOST, *TROUBLES)
+COUNTED = ("connection", "disconnection", "refusal", "limit_exceeded", *TAKEN, *LOST, *TROUBLES)  # as `told` has them
 ID_IN_REPLY = re.compile(r" \((?P<id>[0-9a-f]{10,64})\)\Z")  # such as `451 Not delivered, try again later (ID)`
 
 
@@ -109,19 +109,19 @@ class Counts:
                 tally.failures += 1
             self._note_time(event)
         elif name == "refusal":
-            self.causes[_cause(event)].refusals += 1
+            self.causes[_cause(event)].refusals += event.times
             for tally in self._places(event):
-                tally.refusals += 1
+                tally.refusals += event.times
         elif name == "connection":
             for tally in self._places(event):
-                tally.connections += 1
+                tally.connections += event.times
         elif name == "disconnection":
-            self.endings[event.fact("cause")].connections += 1
+            self.endings[event.fact("cause")].connections += event.times
         elif name == "limit_exceeded":
-            self.limits[event.fact("limit")].refusals += 1
+            self.limits[event.fact("limit")].refusals += event.times
         elif name in TROUBLES:
             times = self.troubles[name].times if name in self.troubles else 0
-            self.troubles[name] = Trouble(times + 1, event.time, event.message)
+            self.troubles[name] = Trouble(times + event.times, event.time, event.message)
 
     @property
     def slowest(self) -> list[Delivery]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mailrecv.report.counts import Counts
-from mailrecv.report.event import Event, Source
+from mailrecv.report.event import Event, Source, Trace
 from mailrecv.report.tally import COUNTS, Table, Tally
 
 
@@ -33,15 +33,16 @@ def report_data(counts: Counts, source: Source) -> dict[str, Any]:
             name: {"times": trouble.times, "last": _time(trouble.last), "message": trouble.message}
             for name, trouble in sorted(counts.troubles.items())
         },
-        "not_counted": {"unread": source.unread, "ambiguous": source.ambiguous},
+        "not_counted": {"unread": source.unread, "ambiguous": source.ambiguous, "foreign": source.foreign},
     }
 
 
-def trace_data(traces: Sequence[Sequence[Event]]) -> list[dict[str, Any]]:
+def trace_data(traces: Sequence[Trace]) -> list[dict[str, Any]]:
     """Return traces: for each the message's id, if it is about one message, and its events in order."""
     return [
         {
             "id": message_id(events),
+            "cut": events.cut or None,
             "events": [
                 {"time": _time(event.time), "event": event.name, "message": event.message, "facts": dict(event.facts)}
                 for event in events

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
+from mailrecv.journal.catalogue import CATALOGUE, REPEATED, TOLD_APART_BY
 from mailrecv.journal.escape import shown
 from mailrecv.report.period import Period
 from mailrecv.values import Value
@@ -19,7 +20,7 @@ FORMS = {  # of the facts that no client can write as it likes; all others are f
     "cause": "[a-z_]{1,32}",
     "limit": "[a-z_]{1,32}",
     "seconds": r"[0-9]{1,12}\.[0-9]{3}",
-    **dict.fromkeys(("commands", "line", "messages", "recipients", "refusals", "size"), _COUNT),
+    **dict.fromkeys(("commands", "line", "messages", "recipients", "refusals", "size", "times"), _COUNT),
 }
 _COMPILED_FORMS = {name: re.compile(form) for name, form in FORMS.items()}
 
@@ -28,13 +29,14 @@ class Event(Value):
     """An entry of the log.
 
     time: seconds since the epoch.  name: as in the catalogue, or empty when the entry could not be read.
-    facts: by their names.  message: the readable text.
+    facts: by their names.  message: the readable text.  times: how many entries of its kind it stands for.
     """
 
     time: float
     name: str
     facts: Mapping[str, str]
     message: str
+    times: int = 1
 
     def fact(self, name: str) -> str:
         """Return a fact, or an empty text when it is not known."""
@@ -59,17 +61,27 @@ class Event(Value):
 SOUGHT = ("id", "recipient", "sender", "client_address")  # the facts that a trace can be asked for
 
 
+class Trace(list[Event]):
+    """What a log has about a message or a session, in order.  cut: how to see what was too much to show, or empty."""
+
+    def __init__(self, events: Iterable[Event] = (), cut: str = "") -> None:
+        super().__init__(events)
+        self.cut = cut
+
+
 class Source(Protocol):
     """A log to read.
 
     name: for a person.  unread: entries that could not be read so far.  ambiguous: those that could be read in more
-    than one way; neither is counted.  gaps: what such a log does not tell, or empty.
-    on_progress: told now and then which part has been read, from 0 to 1.
+    than one way.  foreign: those that are not from a service of mailrecv's; none of these is counted.
+    gaps: what such a log does not tell, or empty.  on_progress: told now and then which part has been read, from 0
+    to 1.
     """
 
     name: str
     unread: int
     ambiguous: int
+    foreign: int
     gaps: str
     on_progress: Callable[[float], None]
 
@@ -82,7 +94,7 @@ class Source(Protocol):
     def position(self) -> str:
         """Return a word for how far `events` has read."""
 
-    def traces(self, term: str, period: Period, number: int) -> list[list[Event]]:
+    def traces(self, term: str, period: Period, number: int) -> list[Trace]:
         """Return the last so many messages or sessions that a term stands for, each in order. Raises LogError."""
 
 
@@ -105,6 +117,22 @@ class OtherLog(LogError):
 def printable(text: str) -> str:
     """Return a text of a log without anything that a terminal might obey: mailrecv writes none, but who knows."""
     return text if text.isprintable() else shown(text, loghex=False)
+
+
+def told(event: Event) -> Event | None:
+    """Return an event, or what it stands for if it tells how often something was; None if that cannot be.
+
+    What was only counted has no client, and of its facts the one that tells such entries apart.
+    """
+    if event.name != REPEATED.name:
+        return event
+    name, _, apart = event.fact("what").partition(" ")
+    facts = {"line": event.fact("line") or "0"}
+    if name in TOLD_APART_BY:
+        facts[TOLD_APART_BY[name]] = apart
+    if name not in CATALOGUE or not well_formed(facts):
+        return None
+    return Event(event.time, name, facts, event.message, int(event.fact("times")))
 
 
 def unwatched(part: float) -> None:

@@ -2,30 +2,43 @@
 
 MESSAGE_ID tells the kind of an entry, MAILRECV_* its facts; the text is only ever shown. What reads a single message
 asks for its id, and then for its session, so that a large journal takes no longer than a small one.
+
+Any user of a machine can write whatever fields they like into its journal, but not those that begin with `_`: journald
+takes them from the kernel. By these an entry counts if a service that runs mailrecv has written it, or somebody whose
+word is good anyhow: see `OURS`.
 """
 
 from __future__ import annotations
 
 import glob
 import os
+import pwd
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from systemd import journal
 
-from mailrecv.journal.catalogue import CATALOGUE
+from mailrecv.journal.catalogue import CATALOGUE, REPEATED
 from mailrecv.report.counts import COUNTED
-from mailrecv.report.event import SOUGHT, Event, LogError, OtherLog, printable, unwatched, well_formed
+from mailrecv.report.event import SOUGHT, Event, LogError, OtherLog, Trace, printable, told, unwatched, well_formed
 from mailrecv.report.period import Period
 
 IDENTIFIER = "SYSLOG_IDENTIFIER=mailrecv"
 FOLDERS = ("/var/log/journal", "/run/log/journal")  # each with a folder that is named after the machine
 MAX_SESSION_ENTRIES = 10_000  # of a session that are looked through, before an entry and after it
 _ENTRIES_AT_ONCE = 256  # between looks at the progress
+USER = "mailrecv"  # whom the package makes, and the guides
+# What systemd says of a process, which cannot choose it: whichever of these holds, the entry is ours. Only root makes
+# such a slice or service, and whoever is in it does what the administrator has set up.
+OURS = {
+    "_SYSTEMD_SLICE": ("system-mailrecv.slice",),  # all instances of mailrecv@.service: each is a unit of its own
+    "_SYSTEMD_UNIT": ("mailrecv-resident.service", "mailrecv.service", "xinetd.service"),
+}
 _NAMES = {entry.message_id: entry.name for entry in CATALOGUE.values()}
 _PREFIX = "MAILRECV_"
 _CONVERTERS = {  # a match wants the text of a field, not what it stands for
-    **dict.fromkeys(("MESSAGE_ID", "_BOOT_ID", "_PID", "SYSLOG_PID"), bytes.decode),
+    **dict.fromkeys(("MESSAGE_ID", "_BOOT_ID", "_PID", "_UID", "SYSLOG_PID"), bytes.decode),
     "__REALTIME_TIMESTAMP": lambda microseconds: microseconds / 1e6,
     "__MONOTONIC_TIMESTAMP": lambda times: times,
 }
@@ -39,9 +52,11 @@ class JournalSource:
         self.name = directory or "the journal"
         self.unread = 0
         self.ambiguous = 0
-        self.gaps = ""
+        self.foreign = 0
+        self.gaps = "of other services than mailrecv's, and of other users, nothing is believed"
         self.on_progress: Callable[[float], None] = unwatched
         self._directory = directory
+        self._ours = {**OURS, "_UID": _trusted_users()}
         self._cursor = ""
         if directory is None:
             _check_access()
@@ -52,7 +67,8 @@ class JournalSource:
         after: the `position` of an earlier reading; an entry that is not in the journal any more counts by its time.
         """
         self._cursor = after
-        with self._reader(*(f"MESSAGE_ID={CATALOGUE[name].message_id}" for name in COUNTED)) as reader:
+        names = (*COUNTED, REPEATED.name)
+        with self._reader(*(f"MESSAGE_ID={CATALOGUE[name].message_id}" for name in names)) as reader:
             reader.seek_tail()
             last = reader.get_previous()
             end = min(_time(last), period.until) if last else 0.0
@@ -71,8 +87,11 @@ class JournalSource:
                 self._cursor = entry["__CURSOR"]
                 if number % _ENTRIES_AT_ONCE == 0:
                     self.on_progress(min(1.0, (now - begin) / (end - begin)) if end > begin else 1.0)
-                if event := _event(entry):
-                    yield event
+                event = _event(entry)
+                if not any(entry.get(field) in values for field, values in self._ours.items()):
+                    self.foreign += 1
+                elif event and (counted := told(event)):
+                    yield counted
                 else:
                     self.unread += 1
 
@@ -80,12 +99,14 @@ class JournalSource:
         """Return a word for how far `events` has read: the cursor of the last entry."""
         return self._cursor
 
-    def traces(self, term: str, period: Period, number: int) -> list[list[Event]]:
+    def traces(self, term: str, period: Period, number: int) -> list[Trace]:
         """Return the last so many messages or sessions that a term stands for. Raises LogError."""
         term = term.lower()
-        found: list[list[Event]] = []
+        found: list[Trace] = []
+        known = set()  # what is in them: a message has an entry for each recipient, a session more
         with self._reader() as reader:
             _match_facts(reader, term)
+            self._match_ours(reader)
             if period.until < float("inf"):
                 reader.seek_realtime(period.until)
             else:
@@ -94,21 +115,26 @@ class JournalSource:
                 if _time(entry) < period.since or len(found) == number:
                     break
                 event = _event(entry)
-                if event is None or any(event in events for events in found):
+                if event is None:
                     continue
                 if not event.fact("session"):  # a client that was turned away before it had one
-                    found.append([event])
+                    found.append(Trace([event]))
                     continue
-                of_client = event.fact("client_address") == term
-                found.append(self._session_around(entry, "" if of_client else event.fact("id")))
+                message_id = "" if event.fact("client_address") == term else event.fact("id")
+                about = (message_id, *(entry.get(name) for name in _SESSION))
+                if about not in known:
+                    known.add(about)
+                    found.append(self._session_around(entry, message_id))
         return found[::-1]
 
-    def _session_around(self, entry: Mapping[str, Any], message_id: str) -> list[Event]:
+    def _session_around(self, entry: Mapping[str, Any], message_id: str) -> Trace:
         """Return what the session of an entry has recorded about a message, or at all if there is no id."""
         matches = [f"{name}={entry[name]}" for name in _SESSION if name in entry]
         before: list[Event] = []
         after: list[Event] = []
+        cut = False
         with self._reader(*matches) as reader:
+            self._match_ours(reader)
             for events, step, end in (
                 (before, reader.get_previous, "connection"),
                 (after, reader.get_next, "disconnection"),
@@ -122,7 +148,10 @@ class JournalSource:
                     if not current or (event and event.name == end):
                         break
                     current = step()
-        return [*reversed(before[1:]), *after]
+                else:
+                    cut = bool(current)
+        rest = f"journalctl -o short-full {' '.join(matches[-1:])}"
+        return Trace([*reversed(before[1:]), *after], rest if cut else "")
 
     def _reader(self, *matches: str) -> Any:
         try:
@@ -132,6 +161,23 @@ class JournalSource:
             raise LogError(reason, os.EX_NOINPUT) from error
         _match(reader, *matches)
         return reader
+
+    def _match_ours(self, reader: Any) -> None:
+        """Leave out, of what is matched so far, what others have written. The index of the journal does it."""
+        reader.add_conjunction()
+        for number, (field, values) in enumerate(self._ours.items()):
+            if number:
+                reader.add_disjunction()
+            for value in values:
+                reader.add_match(f"{field}={value}")
+
+
+def _trusted_users() -> tuple[str, ...]:
+    """Return the numbers of those whose entries are believed: root, who can write any, the service, and who asks."""
+    numbers = {0, os.getuid()}
+    with suppress(KeyError):
+        numbers.add(pwd.getpwnam(USER).pw_uid)
+    return tuple(map(str, sorted(numbers)))
 
 
 def _check_access() -> None:

@@ -72,15 +72,15 @@ class Metrics:
         elif name in LOST:
             self._count("recipient_failures_total", event.fact("recipient").lower())
         elif name == "connection":
-            self._count("connections_total")
+            self._count("connections_total", by=event.times)
         elif name == "disconnection":
-            self._count("sessions_ended_total", event.fact("cause"))
+            self._count("sessions_ended_total", event.fact("cause"), by=event.times)
         elif name == "refusal":
-            self._count("refusals_total", event.fact("reply")[:3])
+            self._count("refusals_total", event.fact("reply")[:3], by=event.times)
         elif name == "limit_exceeded":
-            self._count("limits_exceeded_total", event.fact("limit"))
+            self._count("limits_exceeded_total", event.fact("limit"), by=event.times)
         elif name in TROUBLES:
-            self._count("troubles_total", name)
+            self._count("troubles_total", name, by=event.times)
 
     def text(self) -> str:
         """Return the metrics as text."""

@@ -86,6 +86,10 @@ def notes(source: Source) -> list[str]:
     if source.unread:
         entries = "entry" if source.unread == 1 else "entries"
         told.append(f"Not counted: {source.unread:,} {entries} that mailrecv does not write.")
+    if source.foreign:
+        entries = "entry" if source.foreign == 1 else "entries"
+        whose = "that no service of mailrecv's has written; journalctl -t mailrecv -o verbose shows who has"
+        told.append(f"Not counted: {source.foreign:,} {entries} {whose}.")
     if source.ambiguous:
         lines = "line" if source.ambiguous == 1 else "lines"
         told.append(f"Not counted: {source.ambiguous:,} {lines} that could be read in more than one way.")

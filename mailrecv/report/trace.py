@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from mailrecv.report.counts import LOST, TAKEN
 from mailrecv.report.data import message_id
-from mailrecv.report.event import Event
+from mailrecv.report.event import Event, Trace
 from mailrecv.report.sections import date, size
 
 FATES = {
@@ -18,12 +18,12 @@ FATES = {
 }
 
 
-def traces_text(traces: Sequence[Sequence[Event]]) -> str:
+def traces_text(traces: Sequence[Trace]) -> str:
     """Return traces as text, a blank line between two of them."""
     return "\n".join("".join(f"{line}\n" for line in _trace(events)) for events in traces)
 
 
-def _trace(events: Sequence[Event]) -> Iterator[str]:
+def _trace(events: Trace) -> Iterator[str]:
     identity = message_id(events)
     yield f"Message {identity}" if identity else f"Session of {date(events[0].time)}"
     yield f"  by    {_client(events)}"
@@ -36,8 +36,13 @@ def _trace(events: Sequence[Event]) -> Iterator[str]:
             yield f"  to    <{event.fact('recipient')}>: refused, {event.fact('reply')}"
     yield ""
     digits = 3 if any(event.time % 1 for event in events) else 0  # a log file has whole seconds
+    day = ""
     for event in events:
+        if day != (day := date(event.time, "%Y-%m-%d")):
+            yield f"  {day}"
         yield f"  {_clock(event.time, digits)}  {event.message}{_detail(event)}"
+    if events.cut:
+        yield f"  There is more than these {len(events):,} entries; all of them: {events.cut}"
 
 
 def _client(events: Sequence[Event]) -> str:

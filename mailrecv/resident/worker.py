@@ -104,6 +104,8 @@ class Worker:
                 poller.register(listener, _CLIENT_FOR_ONE)
                 if listener.fileno() in ready:
                     self._accept()
+            self._shared.journal.tell_counts()
+        self._shared.journal.tell_counts(at_once=True)
 
     def _obey(self) -> bool:
         """Do what the supervisor says. Return False when it is gone."""
@@ -155,8 +157,9 @@ class Worker:
         try:
             row = self._shared.register.enter(host, self._number, self._shared.config.limits)
         except Full as full:
-            journal = self._shared.journal.bind(client_address=host or "127.0.0.1")
+            journal = self._shared.journal.of_stranger(client_address=host or "127.0.0.1")
             journal.record(catalogue.LIMIT_EXCEEDED, limit=full.limit)
+            journal.leave()
             refuse(connection, getattr(self._shared.config.limits, full.limit).reply)
             return
         self._rows.add(row)

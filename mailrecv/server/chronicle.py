@@ -30,7 +30,7 @@ class Chronicle:
 
     def __init__(self, journal: Journal, client: Client, debug: str) -> None:
         facts = {"client_address": client.address, "client_name": client.shown_name}
-        self._session = journal.bind(session=new_id(), **facts)
+        self._session = journal.of_stranger(session=new_id(), **facts)
         self._journal = self._session
         self._records_data = "l" in debug or "a" in debug
         self._data_line = b""
@@ -85,6 +85,8 @@ class Chronicle:
 
     def decision(self, decision: Decision) -> None:
         """The policy decided something."""
+        if decision.line and decision.reply is None:  # a line has admitted the client
+            self._session.admit()
         for test in decision.tests:
             facts = {"pattern": test.pattern, "line": test.line, "subject": test.subject}
             self._journal.record(catalogue.PATTERN_TEST, **facts, verdict=test.verdict.value)
@@ -173,6 +175,7 @@ class Chronicle:
             refusals=self.refusals,
             seconds=time.monotonic() - self._began,
         )
+        self._session.leave()
 
 
 def record_exception(journal: Journal, error: BaseException) -> None:

@@ -55,7 +55,9 @@ class Service(Value):
 
     def refuse_family(self, connection: socket.socket, error: UnservedFamily) -> None:
         """Turn away a client on a socket of a family that is not served, and record that."""
-        self.journal.record(catalogue.FAMILY_NOT_SERVED, family=error.name, reply=NOT_SERVED)
+        journal = self.journal.of_stranger()
+        journal.record(catalogue.FAMILY_NOT_SERVED, family=error.name, reply=NOT_SERVED)
+        journal.leave()
         refuse(connection, NOT_SERVED)
 
     def serve_standard_streams(self, began: float, root: Root | None = None) -> bool:

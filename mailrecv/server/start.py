@@ -69,8 +69,10 @@ def serve(
     domain = config.domain or host_name(config.limits.connection_secs.value)
     service = Service(config, domain, journal, stop)
     if given is None:
-        return 0 if service.serve_standard_streams(began, root) else 1
-    quit_came = service.serve_connection(given, began, head_start.sent)
-    if compiles:  # now that nobody is waiting
+        quit_came = service.serve_standard_streams(began, root)
+    else:
+        quit_came = service.serve_connection(given, began, head_start.sent)
+    journal.tell_counts(at_once=True)
+    if compiles and given is not None:  # now that nobody is waiting
         configuration.compile_for_others(as_read, early_greeting(as_read))
     return 0 if quit_came else 1

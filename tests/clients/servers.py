@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
@@ -98,6 +99,14 @@ class Site(Mail):
         """All that was logged so far."""
         path = self.folder / "log"
         return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    @property
+    def repeated(self) -> Counter[str]:
+        """What the log tells as numbers, summed up by what it is."""
+        sums: Counter[str] = Counter()
+        for times, what in re.findall(r"repeated (\d+) times, not logged one by one: (.*)", self.log):
+            sums[what] += int(times)
+        return sums
 
     @property
     def errors(self) -> str:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
+import random
 import re
 import socket
+import subprocess
 import threading
+import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from mailrecv.journal.catalogue import CATALOGUE
 from tests.clients.forger import CLIENT, Forged, from_client
-from tests.clients.servers import Starter, in_private_mounts
+from tests.clients.servers import ENVIRONMENT, PROGRAM, Starter, in_private_mounts
 from tests.support import forgeries
 from tests.support.machine import typed
 
@@ -59,6 +64,63 @@ def test_no_line_can_be_forged(forged: Forged) -> None:
         logged = LINE.fullmatch(line)
         assert logged, line
         assert logged["message"].startswith((f"[{CLIENT}] ", f"DEBUG: {forged.site.config}:", "listening on ")), line
+
+
+def test_a_flood_beside_honest_mail(start: Starter) -> None:
+    """Strangers leave some lines of each kind and a number; honest mail, from the first line to the last, and each
+    refusal that fail2ban looks for, are all there. The report counts everything.
+    """
+    floods, mails, guesses = 150, 15, 5
+    server = start.server("listen", "debug F", "limit.client_connections 3")
+    server.site.wait_for_log("listening on")
+    began = time.monotonic()
+    kinds = (
+        [typed("HELO x", "NONSENSE", "NONSENSE", "QUIT")] * floods
+        + [typed("HELO x", "MAIL FROM:<a@b>", "RCPT TO:<me@mydomain.com>", "DATA", "Hello", ".", "QUIT")] * mails
+        + [typed("HELO x", "MAIL FROM:<a@b>", "RCPT TO:<nobody@mydomain.com>", "QUIT")] * guesses
+    )
+    random.Random(1).shuffle(kinds)  # noqa: S311
+    for sent in kinds:
+        with server.connect() as client:
+            client.send(sent)
+            client.rest()
+    with ExitStack() as stack:
+        held = [stack.enter_context(server.connect()) for _ in range(3)]
+        assert {client.reply()[:3] for client in held} == {"220"}
+        for _ in range(100):
+            with server.connect() as client:
+                assert client.rest() == ["421 Too many connections from your host, try again later"]
+    server.process.terminate()
+    server.process.wait()
+    log, told = server.site.log, server.site.repeated
+    most = 10 * (1 + (time.monotonic() - began) // 10) * len(os.sched_getaffinity(0))  # for each worker
+    assert log.count(" delivered\n") == log.count(", 1 messages, 1 recipients, 0 refusals, ") == mails
+    assert log.count("ERROR: 550 No one here by that name.\n") == guesses
+    for line, what, number in (
+        ("ERROR: 500 Command not recognized\n", "refusal 500 Command not recognized", 2 * floods),
+        ("limit.client_connections exceeded\n", "limit_exceeded client_connections", 100),
+    ):
+        assert log.count(line) + told[what] == number
+        assert log.count(line) <= most
+    connections = floods + mails + guesses + 3
+    assert log.count("SMTP connection from remote host") + told["connection"] == connections
+    counted = [*PROGRAM, "report", "--json", "-l", str(server.site.folder / "log")]
+    report = json.loads(subprocess.run(counted, env=ENVIRONMENT, capture_output=True, check=True).stdout)
+    refused = sum(report["limits_exceeded"].values())
+    assert (report["messages"], report["refusals"], refused) == (mails, 2 * floods + guesses, 100)
+    assert (report["connections"], sum(report["sessions_by_end"].values())) == (connections, connections)
+
+
+def test_a_session_of_a_stranger(start: Starter) -> None:
+    """Where each session is a process of its own, what is too much in it is a number at its end."""
+    session = start.session("debug -", "limit.smtp_unknowncmd 1000", "limit.smtp_failcmds 1000")
+    session.wire.send(typed("HELO x", *["NONSENSE"] * 60, "QUIT"))
+    session.wire.rest()
+    session.exit_status()
+    line = "ERROR: 500 Command not recognized\n"
+    assert session.site.log.count(line) + session.site.repeated["refusal 500 Command not recognized"] == 60
+    assert 10 <= session.site.log.count(line) <= 20
+    assert session.site.log.splitlines()[-1].endswith("Command not recognized")
 
 
 # The system's log
@@ -157,6 +219,27 @@ def test_no_field_can_be_forged(start: Starter, tmp_path: Path) -> None:
     assert all(int(entry["PRIORITY"]) == CATALOGUE[entry["MAILRECV_EVENT"]].priority for entry in entries)
     assert all(value.isprintable() for entry in entries for value in entry.values())
     assert sum("PRIORITY=0" in value for entry in ours for value in entry.values()) > len(commands)
+
+
+@pytest.mark.needs_root
+@pytest.mark.needs_tool("unshare")
+def test_journald_that_hangs(start: Starter, tmp_path: Path) -> None:
+    """A session is served to its end, and soon, while journald takes nothing."""
+    mounts = ["mount -t tmpfs tmpfs /run", "mkdir -p /run/systemd/journal"]
+    program = in_private_mounts(*mounts, f"mount --bind {tmp_path} /run/systemd/journal")
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hung,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as others,
+    ):
+        hung.bind(str(tmp_path / "socket"))
+        with suppress(BlockingIOError):
+            while True:
+                others.sendto(b"MESSAGE=of another program\n", str(tmp_path / "socket"))
+        session = start.session("logfile syslog", "debug +", program=program)
+        session.wire.send(MESSAGE)
+        assert [reply[:3] for reply in session.wire.rest()] == ["220", "250", "250", "250", "354", "250", "221"]
+        assert session.exit_status() == 0
+    assert session.site.appended == [b"Hello\n"]
 
 
 @pytest.mark.needs_root

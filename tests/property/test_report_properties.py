@@ -33,9 +33,11 @@ def test_a_message_is_read_as_it_was_written_or_not_at_all(sender: str, recipien
     }
     facts |= dict.fromkeys(("line", "commands", "messages", "recipients", "refusals", "worker", "connections"), "3")
     facts |= {"cause": "quit", "limit": "smtp_commands", "route": "append /srv/mail", "path": "/x", "directive": "x"}
-    facts |= {"family": "AF_VSOCK", "processes": "sleep (7)"}
+    facts |= {"family": "AF_VSOCK", "processes": "sleep (7)", "times": "3"}
     facts |= {"sender": sender, "recipient": recipient, "subject": sender, "command": sender}
-    facts |= dict.fromkeys(("reason", "text", "error", "pattern", "verdict", "address", "client_name", "end"), reason)
+    facts |= dict.fromkeys(
+        ("reason", "text", "error", "pattern", "verdict", "address", "client_name", "end", "what"), reason
+    )
     safe = {key: without_brackets(shown(value, loghex=True)) for key, value in facts.items()}
     entry = CATALOGUE[name]
     read = read_message(entry.message.format_map(safe))

@@ -5,19 +5,26 @@ What all its processes hold together counts. Each test has a short form, and a l
 
 from __future__ import annotations
 
+import random
+import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 
-from tests.clients.servers import Server, Starter, wait_until
+from tests.clients.servers import PROGRAM, Server, Starter, wait_until
 from tests.support.figures import Figures
 from tests.support.machine import typed
 from tests.support.process import Holding, forget_peak, holding, open_files
 
 long = (pytest.mark.long, pytest.mark.timeout(3600))
 
+ROOT = Path(__file__).parents[2]
 CLIENTS = 4  # at once
+HOSTILE_CLIENTS = 200
+HOSTILE_GROWTH_MEGABYTES = 3  # of all processes together; it would be several times that
 MESSAGES_PER_SESSION = 10
 SESSIONS_BEFORE = 20  # until all that is needed is in memory
 RECIPIENTS = ("me", "list", "pipe")
@@ -83,6 +90,40 @@ def test_many_messages(start: Starter, figure: Figures, messages: int) -> None:
     figure.add(messages, "messages taken by one server")
     assert (after.descriptors, after.processes) == (before.descriptors, before.processes)
     assert after.megabytes < before.megabytes + GROWTH_MEGABYTES * after.processes
+
+
+def hostile(server: Server, number: int) -> None:
+    """Do in a session what no mail server does: mostly lines of any length and any octets."""
+    noise = random.Random(number).randbytes(20_000)  # noqa: S311 - the same in every run
+    with server.connect() as client, suppress(ConnectionError):
+        client.send(noise if number % 4 else typed("HELO x", *["NONSENSE" * 20] * 10))
+        client.socket.shutdown(socket.SHUT_WR)
+        client.socket.recv(1000)
+
+
+@pytest.mark.parametrize("sessions", [4_000, pytest.param(400_000, marks=long)])
+def test_many_hostile_clients(start: Starter, figure: Figures, sessions: int) -> None:
+    """With what its unit tells the C library, the server holds little more after very many hostile sessions."""
+    unit = (ROOT / "units" / "mailrecv-resident.service").read_text(encoding="utf-8")
+    environment = re.findall(r"(?m)^Environment=(.*)$", unit)
+    server = start.server(
+        "listen",
+        "debug -",
+        "limit.client_connections 1000",
+        "limit.connections 1000",
+        program=("env", *environment, *PROGRAM),
+    )
+    server.site.wait_for_log("listening on")
+    idle = sockets(server)
+    with ExitStack() as stack:  # so that there are all the threads that there will be
+        assert {stack.enter_context(server.connect()).reply()[:3] for _ in range(HOSTILE_CLIENTS)} == {"220"}
+        before = holding(server.process.pid)
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        list(clients.map(hostile, [server] * sessions, range(sessions)))
+    wait_until(lambda: sockets(server) == idle, "the connections to be closed")
+    after = holding(server.process.pid)
+    figure(f"{sessions} hostile sessions: {before.megabytes:.1f} MB resident before, {after.megabytes:.1f} MB after")
+    assert after.megabytes < before.megabytes + HOSTILE_GROWTH_MEGABYTES
 
 
 @pytest.mark.parametrize("megabytes", [100, pytest.param(1000, marks=long)])

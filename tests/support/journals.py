@@ -17,6 +17,7 @@ from mailrecv.journal.log import Journal
 from mailrecv.reply import Reply
 
 JOURNAL_REMOTE = "/lib/systemd/systemd-journal-remote"  # makes journal files from the format of `journalctl -o export`
+SERVICE = {"_UID": "995", "_SYSTEMD_SLICE": "system-mailrecv.slice", "_SYSTEMD_UNIT": "mailrecv@7-2-0.service"}
 BOOT_ID = "0123456789abcdef0123456789abcdef"
 ROUTE = "append /var/mail/inbox"
 NOON = 1_795_435_200.0  # 2026-11-23 12:00:00 UTC, a Monday
@@ -25,12 +26,14 @@ NOON = 1_795_435_200.0  # 2026-11-23 12:00:00 UTC, a Monday
 class Recorder:
     """What sessions record, one entry after the other.
 
-    now: seconds since the epoch, for the next entry.  pid: of the process that records it.  flags: the debug flags.
+    now: seconds since the epoch, for the next entry.  pid: of the process that records it.  writer: what else journald
+    knows of that.  flags: the debug flags.
     """
 
     def __init__(self, flags: str = "", *, now: float = NOON, pid: int = 100, loghex: bool = True) -> None:
         self.now = now
         self.pid = pid
+        self.writer = SERVICE
         self.exported = io.BytesIO()
         self.lines: list[str] = []
         self._to_journal = self._journal(_Exporter(self), processors.render_for_journald, flags, loghex, brackets=True)
@@ -171,6 +174,7 @@ class _Exporter:
                     f"_BOOT_ID={BOOT_ID}",
                     f"_PID={recorder.pid}",
                     f"SYSLOG_PID={recorder.pid}",
+                    *(f"{name}={value}" for name, value in recorder.writer.items()),
                     *own,
                     "\n",
                 ]

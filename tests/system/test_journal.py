@@ -131,7 +131,7 @@ def test_trace(server: MailHost) -> None:
     trace = server.run("mailrecv", "trace", message_id)
     assert trace.startswith(f"Message {message_id}\n  by    unknown [127.0.0.1], HELO client\n  from  <me@client>\n")
     assert f"to    <me@mydomain.com>: delivered (append {FOLDER}/mbox" in trace
-    shown = [line[16:] for line in trace.split("\n\n")[1].splitlines()]
+    shown = [line[16:] for line in trace.split("\n\n")[1].splitlines()[1:]]  # after the day
     assert shown[0].startswith("SMTP connection from remote host unknown [127.0.0.1]")
     assert shown[-1].startswith("connection closed (quit)")
     refused = server.run("mailrecv", "trace", "-n", "1", "nobody@mydomain.com")

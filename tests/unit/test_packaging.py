@@ -154,6 +154,12 @@ def test_systemd_waits_longer_than_the_supervisor() -> None:
     assert watchdog_seconds >= 2 * supervisor.MAX_UNANSWERED * supervisor.TICK_SECONDS
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_journald_keeps_nothing_back(name: str) -> None:
+    """What a service logs is never too much for journald; an interval of 0 would mean journald's own limit."""
+    assert setting(unit(name), "LogRateLimitIntervalSec") == "1us"
+
+
 def test_both_services_are_locked_up_alike() -> None:
     """What one service can never do, the other cannot do either."""
     sandboxes = [unit(name).partition("# No way to become another user")[2] for name in SERVICES]

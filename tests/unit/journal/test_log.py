@@ -6,10 +6,15 @@ import errno
 import math
 import os
 import re
+import select
+import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
 from unittest import mock
 
@@ -20,6 +25,7 @@ from structlog.types import EventDict
 from mailrecv.config import DEBUG_FLAGS
 from mailrecv.journal import catalogue, processors, sinks
 from mailrecv.journal.catalogue import CATALOGUE, Entry
+from mailrecv.journal.escape import MAX_CHARACTERS, shown
 from mailrecv.journal.log import open_journal
 from mailrecv.reply import Reply
 from tests.support.users import NOBODY
@@ -219,13 +225,118 @@ def test_fifo_without_reader(tmp_path: Path) -> None:
     assert [error.errno for error in complaints] == [errno.ENXIO]
 
 
-def test_journald_that_takes_nothing(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message that journald does not take goes to standard error."""
-    journald = sinks.Journald()
+# journald
 
-    def refuse(*fields: str) -> None:
-        raise ConnectionRefusedError
 
-    monkeypatch.setattr(journald, "_sendv", refuse)
-    journald.msg("MESSAGE=a message", "PRIORITY=6")
+class Hung:
+    """A journald that takes entries only when it is told to."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._socket.bind(str(path))
+        self.close = self._socket.close
+
+    def take(self) -> list[bytes]:
+        """Take all that waits."""
+        entries = []
+        with suppress(BlockingIOError):
+            while True:
+                entries.append(self._socket.recv(1 << 20))
+        return entries
+
+
+@pytest.fixture
+def hung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Hung, None, None]:
+    """A journald that hangs, and a program that waits for it a moment only."""
+    monkeypatch.setattr(sinks, "JOURNALD_SOCKET", str(tmp_path / "socket"))
+    monkeypatch.setattr(sinks, "JOURNALD_SECONDS", 1)
+    journald = Hung(tmp_path / "socket")
+    yield journald
+    journald.close()
+
+
+def test_fields_for_journald(hung: Hung) -> None:
+    """Each field is a line."""
+    sinks.Journald().msg("MESSAGE=a = b", "PRIORITY=6", "MAILRECV_SENDER=")
+    assert hung.take() == [b"MESSAGE=a = b\nPRIORITY=6\nMAILRECV_SENDER=\n"]
+
+
+def test_the_largest_entry(hung: Hung, capfd: pytest.CaptureFixture[str]) -> None:
+    """An entry with facts as large as any client can make them goes to journald whole."""
+    fact = shown("\N{GRINNING FACE}" * 2 * MAX_CHARACTERS, loghex=True)
+    sinks.Journald().msg(f"MESSAGE={fact}", f"MAILRECV_TEXT={fact}")
+    assert [len(entry) for entry in hung.take()] == [2 * len(fact) + len("MESSAGE=\nMAILRECV_TEXT=\n")]
+    assert capfd.readouterr().err == ""
+
+
+def test_no_journald(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """The message of an entry for which there is no journald goes to standard error."""
+    monkeypatch.setattr(sinks, "JOURNALD_SOCKET", str(tmp_path / "missing"))
+    sinks.Journald().msg("MESSAGE=a message", "PRIORITY=6")
     assert capfd.readouterr().err == "a message\n"
+
+
+def test_journald_that_hangs(hung: Hung, capfd: pytest.CaptureFixture[str]) -> None:
+    """One entry waits, and for no longer than a moment; the messages of all that find no room are on standard error.
+
+    Once journald reads again it gets all, at once.
+    """
+    journald = sinks.Journald()
+    began = time.monotonic()
+    for number in range(1000):
+        journald.msg(f"MESSAGE={number}")
+    assert time.monotonic() - began < 5
+    taken = [entry.decode()[len("MESSAGE=") : -1] for entry in hung.take()]
+    missed = capfd.readouterr().err.split()
+    assert taken + missed == [str(number) for number in range(1000)]
+    assert taken
+    assert missed
+    for _ in range(100):
+        journald.msg("MESSAGE=again")
+        assert hung.take() == [b"MESSAGE=again\n"]
+    assert capfd.readouterr().err == ""
+
+
+def test_many_threads_and_a_journald_that_hangs(hung: Hung) -> None:
+    """Threads that find the last room for one entry all get on."""
+    journald = sinks.Journald()
+    threads = [threading.Thread(target=journald.msg, args=["MESSAGE=x"], daemon=True) for _ in range(1000)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def socket_ends() -> tuple[int, int]:
+    ours, theirs = socket.socketpair()
+    return ours.detach(), theirs.detach()
+
+
+@pytest.mark.parametrize("ends", [os.pipe, socket_ends])
+def test_standard_error_that_nobody_reads(ends: Callable[[], tuple[int, int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """When even standard error takes nothing, as under systemd when journald hangs, lines are lost, but no time is.
+
+    Once it is read again it gets all, at once.
+    """
+    monkeypatch.setattr(sinks, "STREAM_SECONDS", 0.1)
+    lines = [f"{number} {'x' * 3 * select.PIPE_BUF}\n" for number in range(200)]
+    reader, writer = ends()
+    before = os.dup(2)
+    os.dup2(writer, 2)
+    try:
+        stream = sinks.Stream()
+        began = time.monotonic()
+        for line in lines:
+            stream.msg(line)
+        assert time.monotonic() - began < 5
+        os.set_blocking(reader, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.read(reader, 1 << 20)
+        stream.msg("again\n")
+        assert os.read(reader, 1 << 20) == b"again\n"
+    finally:
+        os.dup2(before, 2)
+        for fd in (before, reader, writer):
+            os.close(fd)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from syslog import LOG_WARNING
 
+import pytest
+
 from mailrecv.journal import catalogue
 from mailrecv.report.counts import COUNTED, MAX_LATELY_TAKEN, MAX_SLOWEST, TROUBLES, Counts, FirstCopies, count_all
 from mailrecv.report.event import Event
 from mailrecv.report.period import Period
 from mailrecv.report.sections import ADVICE
 from mailrecv.report.tally import COUNTS, Table, Tally
-from tests.support.journals import NOON, Recorder
+from tests.support.journals import NOON, Recorder, Session
 from tests.unit.report.conftest import Opener
 
 
@@ -74,6 +76,45 @@ def test_causes(story: Recorder, as_journal: Opener) -> None:
     }
     assert {key: tally.refusals for key, tally in counts.limits.sorted()} == {"smtp_failcmds": 1}
     assert {key: tally.connections for key, tally in counts.endings.sorted()} == {"quit": 1, "left": 1, "refused": 1}
+
+
+def test_what_the_log_tells_as_a_number(story: Recorder, opened: Opener) -> None:
+    """What strangers did too often to be logged one by one counts in every sum, without a client."""
+    for what, times in (
+        ("refusal 500 Command not recognized", 490),
+        ("connection", 120),
+        ("disconnection left", 118),
+        ("limit_exceeded connections", 33),
+        ("pattern_limit", 2),
+    ):
+        story.record(catalogue.REPEATED, what=what, times=times, line=0)
+    source = opened(story)
+    counts = count_all(source.events(Period()))
+    assert (counts.total.refusals, counts.total.connections) == (3 + 490, 3 + 120)
+    assert counts.causes["500 Command not recognized"].refusals == 490
+    assert (counts.endings["left"].connections, counts.limits["connections"].refusals) == (1 + 118, 33)
+    assert counts.troubles["pattern_limit"].times == 2
+    assert figures(counts.clients["not known"]) == {"refusals": 490, "connections": 120}
+    assert (source.unread, source.ambiguous) == (0, 0)
+
+
+def test_the_line_that_refused_so_often(recorder: Recorder, as_journal: Opener) -> None:
+    """In the journal a number, too, is known by the line of the configuration."""
+    session = Session(recorder)
+    session.refuse(450, "Not now.", recipient="sales@mydomain.com", line=7)
+    recorder.record(catalogue.REPEATED, what="refusal 450 Not now.", times=5, line=7)
+    [(cause, tally)] = counted(recorder, as_journal).causes.sorted()
+    assert (cause, tally.refusals) == ("450 Not now. (line 7)", 6)
+
+
+@pytest.mark.parametrize("what", ["", "nonsense", "refusal", "refusal 999 x", "limit_exceeded A B", "disconnection"])
+def test_a_number_of_what_mailrecv_does_not_know(what: str, recorder: Recorder, opened: Opener) -> None:
+    """A number of nothing that could be counted is unread."""
+    Session(recorder)
+    recorder.record(catalogue.REPEATED, what=what, times=5, line=0)
+    source = opened(recorder)
+    assert [event.name for event in source.events(Period())] == ["connection"]
+    assert source.unread == 1
 
 
 def test_slowest(story: Recorder, opened: Opener) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import os
+import subprocess
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from mailrecv.journal import catalogue
-from mailrecv.report import lines
+from mailrecv.journal.catalogue import MAX_OF_A_KIND
+from mailrecv.report import from_file, lines
 from mailrecv.report.event import LogError
 from mailrecv.report.from_file import MAX_PROCESSES, FileSource
 from mailrecv.report.period import Period
@@ -177,6 +180,46 @@ def test_the_trace_of_one_of_several_clients(flags: str, as_file: Opener) -> Non
         [trace] = as_file(recorder).traces(client, ALWAYS, 5)
         assert [event.name for event in trace] == ["connection", *(named if flags else [])]
         assert {event.fact("client_address") for event in trace} == {client}
+
+
+@pytest.mark.parametrize("hidden", ["known", "unknown"])
+def test_sessions_that_are_only_counted(hidden: str, as_file: Opener) -> None:
+    """Where clients come in a flood, what is logged of one whose connection was not is taken for nobody else's."""
+    recorder = Recorder()
+    for number in range(MAX_OF_A_KIND):
+        Session(recorder, f"198.51.100.{number}").close()
+        recorder.now += 0.9
+    lines = len(recorder.lines)
+    stranger = Session(recorder, "203.0.113.9")
+    if hidden == "unknown":
+        del recorder.lines[lines]
+    recorder.now += 300
+    honest = Session(recorder, "192.0.2.7")
+    stranger.refuse(550, "No one here by that name.")
+    honest.message("f1", "me@example.org", "me@mydomain.com")
+    events = {event.name: event for event in as_file(recorder).events(ALWAYS)}
+    assert events["refusal"].fact("client_address") == ""
+    assert events["delivered"].fact("client_address") == ("192.0.2.7" if hidden == "unknown" else "")
+
+
+def test_a_long_trace(recorder: Recorder, as_file: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each line is put into a trace once; one that is not whole says so, and names the command that shows all lines."""
+    session = Session(recorder)
+    session.message("f1", "me@example.org", *(f"r{number}@mydomain.com" for number in range(3000)))
+    session.close()
+    source = as_file(recorder)
+    process = from_file._Process
+    with mock.patch.object(process, "_concerns", autospec=True, side_effect=process._concerns) as asked:
+        [trace] = source.traces("f1", ALWAYS, 5)
+    assert (len(trace), trace.cut) == (3002, "")
+    assert asked.call_count <= len(trace) + 5
+    monkeypatch.setattr(from_file, "MAX_TRACE_EVENTS", 100)
+    [trace] = source.traces("f1", ALWAYS, 5)
+    assert (len(trace), trace.cut) == (100, f"zgrep -hF 'MAILRECV[100]' {source.name}")
+    shown = subprocess.run(trace.cut, shell=True, capture_output=True, text=True, check=True).stdout  # noqa: S602
+    assert len(shown.splitlines()) == 3002
+    [trace] = source.traces("r2000@mydomain.com", ALWAYS, 5)
+    assert trace.cut
 
 
 def test_a_reply_that_has_the_id_of_a_message(recorder: Recorder, as_file: Opener) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -12,6 +14,7 @@ from mailrecv.report import from_journal
 from mailrecv.report.event import LogError, OtherLog
 from mailrecv.report.from_journal import JournalSource
 from mailrecv.report.period import Period
+from mailrecv.values import Value
 from tests.support.journals import Recorder, Session
 from tests.unit.report.conftest import Opener
 
@@ -84,6 +87,103 @@ def test_other_programs(recorder: Recorder, as_journal: Opener) -> None:
     source = as_journal(recorder)
     assert len(list(source.events(ALWAYS))) == 2
     assert source.unread == 0
+
+
+USER = {"_UID": "1000", "_SYSTEMD_SLICE": "user-1000.slice", "_SYSTEMD_UNIT": "user@1000.service"}
+
+
+@pytest.mark.parametrize(
+    "writer",
+    [
+        USER,
+        USER | {"_SYSTEMD_UNIT": "session-3.scope", "_COMM": "mailrecv", "_EXE": "/usr/bin/python3.11"},
+        USER | {"_SYSTEMD_USER_UNIT": "mailrecv-resident.service", "_SYSTEMD_USER_SLICE": "system-mailrecv.slice"},
+        {"_UID": "33", "_SYSTEMD_SLICE": "system.slice", "_SYSTEMD_UNIT": "apache2.service"},
+        {"_UID": "1000", "_SYSTEMD_SLICE": "system.slice", "_SYSTEMD_UNIT": "cron.service"},
+        {},
+    ],
+)
+def test_entries_that_others_have_written(writer: dict[str, str], recorder: Recorder, as_journal: Opener) -> None:
+    """Whatever fields another user writes, nothing of it is counted or traced; the report tells how many there were."""
+    honest = Session(recorder)
+    honest.message("f1", "me@example.org", "me@mydomain.com")
+    recorder.writer = writer
+    forged = Session(recorder, "192.0.2.66")
+    forged.message("f2", "me@example.org", "me@mydomain.com")
+    honest.message("f1", "me@example.org", "forged@mydomain.com")  # in the name of the honest session
+    source = as_journal(recorder)
+    assert [event.fact("id") for event in source.events(ALWAYS)] == ["", "f1"]
+    assert source.foreign == 3
+    assert source.unread == 0
+    for term in ("me@mydomain.com", "me@example.org", "f1"):
+        [trace] = source.traces(term, ALWAYS, 5)
+        assert [event.name for event in trace] == ["connection", "delivered"]
+    for term in ("f2", "192.0.2.66", "forged@mydomain.com"):
+        assert source.traces(term, ALWAYS, 5) == []
+
+
+@pytest.mark.parametrize(
+    "writer",
+    [
+        {"_UID": "995", "_SYSTEMD_SLICE": "system-mailrecv.slice", "_SYSTEMD_UNIT": "mailrecv@7-2-0.service"},
+        {"_UID": "1007", "_SYSTEMD_SLICE": "system-mailrecv.slice", "_SYSTEMD_UNIT": "mailrecv@7-2-0.service"},
+        {"_UID": "995", "_SYSTEMD_SLICE": "system.slice", "_SYSTEMD_UNIT": "mailrecv-resident.service"},
+        {"_UID": "995", "_SYSTEMD_SLICE": "system.slice", "_SYSTEMD_UNIT": "mailrecv.service"},
+        {"_UID": "995", "_SYSTEMD_SLICE": "system.slice", "_SYSTEMD_UNIT": "xinetd.service"},
+        {"_UID": "0", "_SYSTEMD_SLICE": "user-0.slice", "_SYSTEMD_UNIT": "session-1.scope"},
+        {"_UID": "4242", "_SYSTEMD_SLICE": "system.slice", "_SYSTEMD_UNIT": "inetd.service"},
+    ],
+)
+def test_entries_of_ours(
+    writer: dict[str, str], recorder: Recorder, as_journal: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Entries count from all ways that mailrecv is started, as any user that a drop-in names; and from root."""
+    account = pwd.struct_passwd(("mailrecv", "x", 4242, 4242, "", "/", "/bin/false"))
+    monkeypatch.setattr(pwd, "getpwnam", {"mailrecv": account}.__getitem__)
+    recorder.writer = writer
+    session = Session(recorder)
+    session.message("f1", "me@example.org", "me@mydomain.com")
+    session.close()
+    source = as_journal(recorder)
+    assert len(list(source.events(ALWAYS))) == 3
+    assert source.foreign == 0
+    assert [len(trace) for trace in source.traces("me@mydomain.com", ALWAYS, 5)] == [3]
+
+
+@pytest.mark.parametrize("recipients", [50, 1000])
+@pytest.mark.parametrize("term", ["f1", "me@example.org", "192.0.2.7"])
+def test_a_trace_reads_each_entry_a_few_times(
+    term: str, recipients: int, recorder: Recorder, as_journal: Opener
+) -> None:
+    """However many entries a message has, what it takes to trace it grows just with their number."""
+    session = Session(recorder)
+    session.message("f1", "me@example.org", *(f"r{number}@mydomain.com" for number in range(recipients)))
+    session.close()
+    source = as_journal(recorder)
+    with (
+        mock.patch.object(from_journal, "_event", wraps=from_journal._event) as read,
+        mock.patch.object(Value, "__eq__", return_value=False) as compared,
+    ):
+        [trace] = source.traces(term, ALWAYS, 5)
+    assert len(trace) == recipients + 2
+    assert read.call_count <= 2 * len(trace) + 5
+    assert compared.call_count <= len(trace)
+
+
+def test_a_trace_that_is_cut(recorder: Recorder, as_journal: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trace that is not whole says so, and names the command that shows all of it; one that just fits is whole."""
+    session = Session(recorder)
+    session.message("f1", "me@example.org", *["me@mydomain.com"] * 18)
+    session.close()
+    [whole] = as_journal(recorder).traces("f1", ALWAYS, 5)
+    assert (len(whole), whole.cut) == (20, "")
+    monkeypatch.setattr(from_journal, "MAX_SESSION_ENTRIES", 19)
+    [trace] = as_journal(recorder).traces("f1", ALWAYS, 5)
+    assert (len(trace), trace.cut) == (20, "")
+    monkeypatch.setattr(from_journal, "MAX_SESSION_ENTRIES", 10)
+    [trace] = as_journal(recorder).traces("f1", ALWAYS, 5)
+    assert len(trace) < 20
+    assert trace.cut == f"journalctl -o short-full MAILRECV_SESSION={whole[0].fact('session')}"
 
 
 def test_counting_never_reads_the_text(recorder: Recorder, as_journal: Opener) -> None:

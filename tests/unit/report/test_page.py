@@ -158,7 +158,7 @@ def test_json(story: Recorder, as_file: Opener) -> None:
     }
     assert data["clients"][0]["name"] == "mail.example.org"
     assert list(data["slowest"][0]) == ["seconds", "time", "id", "recipient", "route", "size", "outcome"]
-    assert data["not_counted"] == {"unread": 0, "ambiguous": 0}
+    assert data["not_counted"] == {"unread": 0, "ambiguous": 0, "foreign": 0}
 
 
 def test_json_of_a_trace(story: Recorder, opened: Opener) -> None:

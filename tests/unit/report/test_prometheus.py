@@ -54,6 +54,15 @@ def test_metrics(story: Recorder, opened: Opener) -> None:
     }
 
 
+def test_what_the_log_tells_as_a_number() -> None:
+    """What was only counted raises a counter by as much."""
+    metrics = Metrics()
+    metrics.add(Event(NOON, "refusal", {"reply": "500 Command not recognized"}, "", 490))
+    metrics.add(Event(NOON, "connection", {}, "", 120))
+    told = samples(metrics.text())
+    assert (told["refusals_total", "500"], told["connections_total", ""]) == (490, 120)
+
+
 def test_every_metric_is_explained() -> None:
     """Each metric has its help and its type, also before anything has happened."""
     families = {family.name: family for family in text_string_to_metric_families(Metrics().text())}

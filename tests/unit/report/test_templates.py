@@ -16,7 +16,7 @@ EXAMPLES = {
     "cause": "quit",
     "limit": "smtp_commands",
     "seconds": "0.001",
-    **dict.fromkeys(("commands", "line", "messages", "recipients", "refusals", "size"), "12"),
+    **dict.fromkeys(("commands", "line", "messages", "recipients", "refusals", "size", "times"), "12"),
 }
 
 

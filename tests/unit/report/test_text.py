@@ -138,6 +138,15 @@ def test_nobody_was_there(recorder: Recorder, as_file: Opener) -> None:
     assert "By hour" not in text
 
 
+@pytest.mark.parametrize("forged, told", [(1, "1 entry"), (1200, "1,200 entries")])
+def test_entries_of_others(forged: int, told: str, story: Recorder, as_journal: Opener) -> None:
+    """Entries that others have put into the journal are not kept quiet."""
+    source = as_journal(story)
+    assert "no service of mailrecv's" not in report(source)
+    source.foreign = forged
+    assert f"Not counted: {told} that no service of mailrecv's has written; journalctl" in report(source)
+
+
 def test_what_was_not_counted(story: Recorder, as_file: Opener) -> None:
     """Lines that were not counted are not kept quiet."""
     story.lines.append("nonsense\n")
@@ -172,6 +181,7 @@ def test_trace_text(story: Recorder, as_journal: Opener) -> None:
         "  to    <script@mydomain.com>: not delivered for now: exit status 75 "
         "(append /var/mail/inbox, 2.0 kB, 3.000 s)\n"
         "\n"
+        "  2026-11-23\n"
         "  14:00:00  SMTP connection from remote host other.example.org [192.0.2.8]\n"
         "  14:00:00  b1: from=<you@example.org> to=<script@mydomain.com> route=append /var/mail/inbox size=2000 "
         "seconds=3.000 not delivered for now: exit status 75\n"
@@ -182,6 +192,32 @@ def test_trace_text(story: Recorder, as_journal: Opener) -> None:
     assert text.startswith("Session of 2026-11-23 13:00:00\n  by    unknown [203.0.113.9], HELO unknown\n")
     assert "\n  to    <sales@mydomain.com>: refused, 550 No one here by that name.\n" in text
     assert "ERROR: 550 No one here by that name.  (RCPT TO:<info@mydomain.com>, line 7 of the configuration)\n" in text
+
+
+def test_a_trace_over_midnight(recorder: Recorder, as_journal: Opener) -> None:
+    """The day stands before the first entry, and again where it changes."""
+    recorder.now += 12 * 3600 - 1.5
+    session = Session(recorder)
+    for message_id in ("f1", "f2"):
+        session.message(message_id, "me@example.org", "me@mydomain.com")
+        recorder.now += 1
+    recorder.now += 24 * 3600
+    session.close()
+    lines = traces_text(as_journal(recorder).traces("192.0.2.7", Period(), 5)).split("\n\n")[1].splitlines()
+    assert [re.sub(r"(?<=\d)  .*", "", line) for line in lines] == [
+        *("  2026-11-23", "  23:59:58.500", "  23:59:58.500", "  23:59:59.500"),
+        *("  2026-11-25", "  00:00:00.500"),
+    ]
+
+
+def test_a_trace_that_is_cut(story: Recorder, as_journal: Opener) -> None:
+    """What a trace leaves out is told at its end, with the command that shows it."""
+    [trace] = as_journal(story).traces("a1", Period(), 5)
+    assert "There is more" not in traces_text([trace])
+    trace.cut = "journalctl MAILRECV_SESSION=1"
+    assert traces_text([trace]).endswith(
+        "\n  There is more than these 4 entries; all of them: journalctl MAILRECV_SESSION=1\n"
+    )
 
 
 def test_a_trace_has_nothing_that_a_terminal_obeys(recorder: Recorder, as_file: Opener) -> None:
