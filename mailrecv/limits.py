@@ -37,7 +37,7 @@ class Limits(Value):
     smtp_rcpt_to: Limit = Limit(100, Reply(452, "Too many recipients"))  # RFC 821 §4.5.3 asks for at least 100
     smtp_data_size: Limit = Limit(24_000_000, Reply(552, "Message too large"))
     connection_secs: Limit = Limit(600, Reply(421, "Connection has lasted too long, closing"))
-    start_secs: Limit = Limit(60, Reply(421, "No recipient was named in time, closing"))
+    start_secs: Limit = Limit(60, Reply(421, "No recipient was taken in time, closing"))
     idle_secs: Limit = Limit(300, Reply(421, "Idle for too long, closing"))  # RFC 5321 §4.5.3.2.7: 5 minutes
     delivery_secs: Limit = Limit(300, Reply(451, "Delivery took too long, try again later"))
     smtp_ascii: Switch = Switch(True, Reply(500, "Only printable ASCII is allowed in commands"))

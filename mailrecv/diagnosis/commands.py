@@ -19,7 +19,7 @@ from mailrecv.diagnosis.advice import Advice, Source
 from mailrecv.diagnosis.paths import places_of
 from mailrecv.values import Value
 
-_SEE = "mailrecv.conf(5) shows how, under Work that goes on after the delivery"
+_SEE = "how to give work away is in mailrecv.conf(5), under Work that goes on after the delivery"
 _TOKEN = re.compile(
     r"""(?P<word>(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|\$\([^()]*\)|`[^`]*`|[^\s;&|<>()\\'"`])+)"""
     r"""|(?P<operator>&&|\|\||;;|[<>]&|>>|<<-?|>\||[;&|<>()])""",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from mailrecv.client import Client
@@ -11,17 +12,19 @@ from mailrecv.diagnosis.advice import Advice, Source
 from mailrecv.policy.recipients import route
 
 _ANOTHER = "x7q9"  # a name such as has no line of its own
-_MAX_DOMAINS = 8  # of those that mail is taken for
+_MAX_NAMED = 8  # of the domains whose postmaster gets nothing
 
 
 def advise(config: Config, source: Source) -> Iterator[Advice]:
     """Yield advice about the file as a whole if it takes mail, but none for the postmaster of a domain in it."""
     if not config.deliver:
         return
-    missing = [f"postmaster@{domain}" for domain in _domains(config) if not _speaks_of_postmaster(config, domain)]
-    if missing:
-        text = f"nobody gets the mail for {' and '.join(missing)}, which every server has to take (RFC 5321)"
-        lines = (f"write: deliver rcpt_to {address} append PATH" for address in missing)
+    missing = (f"postmaster@{domain}" for domain in _domains(config) if not _speaks_of_postmaster(config, domain))
+    named = list(itertools.islice(missing, _MAX_NAMED))
+    if named:
+        others = ["other domains"] if next(missing, None) else []
+        text = f"nobody gets the mail for {' and '.join(named + others)}, which every server has to take (RFC 5321)"
+        lines = (f"write: deliver rcpt_to {address} append PATH" for address in named)
         yield source.advice_for_all(text, "\n    ".join(lines))
 
 
@@ -29,7 +32,7 @@ def _domains(config: Config) -> list[str]:
     """Return the domain of the server, which `postmaster` alone gets too, and those that it takes mail for."""
     parts = (address.rpartition("@") for address in sorted(config.deliver))
     domains = dict.fromkeys([(config.domain or "").lower(), *(domain for _, at, domain in parts if at)])
-    return [domain for domain in domains if domain][:_MAX_DOMAINS] or ["DOMAIN"]
+    return [domain for domain in domains if domain] or ["DOMAIN"]
 
 
 def _speaks_of_postmaster(config: Config, domain: str) -> bool:

@@ -146,7 +146,7 @@ def find_service(name: str | None = None) -> Service:
     except UnknownUser:
         name = _name(os.geteuid())
     groups = tuple(os.getgroups())
-    known_from = f"as there is neither a unit nor a user {DEFAULT_USER}, and this one asks"
+    known_from = f"as there is neither a unit nor a user {DEFAULT_USER}"
     return Service(name, os.geteuid(), os.getegid(), groups, known_from, certain=False)
 
 

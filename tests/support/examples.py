@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,27 @@ def without_chance(shown: str) -> str:
     for pattern, name in _CHANCE.items():
         shown = re.sub(pattern, name, shown)
     return shown
+
+
+def answers_to(typed: str, config: str, folder: Path) -> str:
+    """Return, without what is chance, what is answered to somebody on this machine who connects over IPv6 and types.
+
+    config: the text of the configuration.  folder: for that, and for the log.
+    """
+    (folder / "my.conf").write_text(config, encoding="utf-8")
+    program = [sys.executable, "-m", "mailrecv", "-c", f"{folder}/my.conf", "-l", f"{folder}/log"]
+    with (
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as server,
+        socket.create_connection(server.getsockname()[:2]) as client,
+    ):
+        accepted, _ = server.accept()
+        with accepted, subprocess.Popen(program, stdin=accepted.fileno(), stdout=subprocess.DEVNULL) as process:
+            accepted.close()
+            client.sendall(typed.encode())
+            with client.makefile(encoding="ascii") as answered:  # which makes LF of CRLF
+                answers = answered.read()
+    assert process.returncode == 0
+    return without_chance(answers)
 
 
 def shell(script: str, folder: Path, octets: str = "") -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -29,7 +28,7 @@ from mailrecv.journal.catalogue import CATALOGUE, SESSION_FACTS
 from mailrecv.limits import Limits
 from mailrecv.report.from_journal import JournalSource
 from tests.support.advice import advice
-from tests.support.examples import assert_prints_what_is_shown, conversation, without_chance
+from tests.support.examples import answers_to, assert_prints_what_is_shown, conversation, without_chance
 from tests.support.guides import GUIDES, README, anchors, blocks, links, prose, steps
 from tests.support.journals import JOURNAL_REMOTE, NOON, Recorder, afternoon
 
@@ -139,20 +138,7 @@ def test_sessions_that_somebody_types(session: str, tmp_path: Path) -> None:
     """Whoever connects from this machine, over IPv6, and types what is shown is answered as shown."""
     typed, answers = conversation(session)
     deliver = f"deliver rcpt_to status@mydomain.com append {tmp_path}/status.mbox"
-    config = tmp_path / "my.conf"
-    config.write_text(f"domain mydomain.com\n{deliver}\n", encoding="utf-8")
-    program = [sys.executable, "-m", "mailrecv", "-c", str(config), "-l", f"{tmp_path}/log"]
-    with (
-        socket.create_server(("::1", 0), family=socket.AF_INET6) as server,
-        socket.create_connection(server.getsockname()[:2]) as client,
-    ):
-        accepted, _ = server.accept()
-        with accepted, subprocess.Popen(program, stdin=accepted.fileno(), stdout=subprocess.DEVNULL) as process:
-            accepted.close()
-            client.sendall(typed.encode())
-            with client.makefile(encoding="ascii") as answered:  # which makes LF of CRLF
-                assert without_chance(answered.read()) == without_chance(answers)
-    assert process.returncode == 0
+    assert answers_to(typed, f"domain mydomain.com\n{deliver}\n", tmp_path) == without_chance(answers)
 
 
 def test_the_sessions_are_found() -> None:
@@ -280,10 +266,10 @@ def test_the_notes_hold_no_orders_for_a_terminal(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     program = tmp_path / "note-mail"
     program.write_text(script.replace("/var/lib/mailrecv/notes.txt", str(notes)), encoding="utf-8")
-    message = b"From: me\nSubject: \x1b]0;mine\x07 \xc2\x9b2J \x08\nSubject: another\n\nHello\n"
+    message = b"X-Odd: \x00\nsubject: \x1b]0;mine\x07 \xc2\x9b2J caf\xe9 \x08\nSubject: another\n\nHello\n"
     environment = {**os.environ, "SENDER": "me\x1b[2J@example.org"}
     subprocess.run(["/bin/sh", program], input=message, env=environment, check=True)
-    assert notes.read_text("ascii") == "me^[[2J@example.org: Subject: ^[]0;mine^G M-BM-^[2J ^H\n"
+    assert notes.read_text("ascii") == "me^[[2J@example.org: subject: ^[]0;mine^G M-BM-^[2J cafM-i ^H\n"
 
 
 @pytest.mark.needs_tool("systemd-analyze")

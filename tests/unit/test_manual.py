@@ -35,7 +35,7 @@ from mailrecv.policy.patterns import MATCH_LIMIT
 from mailrecv.smtp.framing import MAX_COMMAND_OCTETS
 from mailrecv.smtp.states import TYPED
 from tests.support.advice import advice
-from tests.support.examples import assert_prints_what_is_shown, conversation, shell, without_chance
+from tests.support.examples import answers_to, assert_prints_what_is_shown, conversation, shell, without_chance
 from tests.support.manual import COMMANDS, CONFIG, LOG, PAGES, PROGRAM, Item, Page, text, words
 
 ROOT = Path(__file__).parents[2]
@@ -397,8 +397,7 @@ def test_sessions_at_a_shell(session: str, tmp_path: Path) -> None:
 def test_sessions_that_somebody_types(config: str, session: str, tmp_path: Path) -> None:
     """Whoever types what is shown is answered as shown, with the configuration that is shown before it."""
     typed, answers = conversation(session)
-    (tmp_path / "my.conf").write_text(config.replace("/var/lib/mailrecv", str(tmp_path)), encoding="utf-8")
-    assert without_chance(shell("mailrecv -c my.conf", tmp_path, typed)) == without_chance(answers)
+    assert answers_to(typed, config.replace("/var/lib/mailrecv", str(tmp_path)), tmp_path) == without_chance(answers)
 
 
 def test_the_script_files_a_message_or_asks_for_another_try(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from tests.support.configs import config, unasked_client
 from tests.support.delivery import messages_in
 from tests.support.machine import split_replies, typed
 
-TOO_LATE = "421 No recipient was named in time, closing"
+TOO_LATE = "421 No recipient was taken in time, closing"
 
 ENVELOPE = ["HELO x", "MAIL FROM:<a@b>", "RCPT TO:<me@mydomain.com>", "DATA"]
 
