@@ -87,16 +87,13 @@ def _addresses(name: str) -> set[str]:
 
 def _addresses_in_hosts(name: str) -> set[str]:
     """Return the addresses that the file of hosts has for a name."""
-    try:
-        with open(HOSTS, encoding="utf-8", errors="replace") as file:
-            lines = [line.partition("#")[0].lower().split() for line in file]
-    except OSError:
-        return set()
+    name = name.lower()
     found = set()
-    for words in lines:
-        if name.lower() in words[1:]:
-            with suppress(ValueError):  # a line whose first word is no address; glibc makes nothing of it either
-                found.add(usual_address(words[0]))
+    with suppress(OSError), open(HOSTS, encoding="utf-8", errors="replace") as file:
+        for line in file:  # of which there may be very many, to keep a browser from them
+            if name in line.lower() and name in (words := line.partition("#")[0].lower().split())[1:]:
+                with suppress(ValueError):  # its first word is no address; glibc makes nothing of it either
+                    found.add(usual_address(words[0]))
     return found
 
 

@@ -31,7 +31,7 @@ OF_MBOX_READERS = frozenset(
 )
 
 _LOOKED_AT = 998  # octets of a line's beginning, RFC 5322 §2.1.1: a longer line is no field that any mail program wrote
-_MAILBOX_LINES = re.compile(rb"(?:\n(?=>{0,993}+From )[^\n]*+)*+")  # each with the line's end that comes before it
+_OTHER_LINE = re.compile(rb"\n(?!>{0,993}+From )")  # than those that begin a message in an mbox; after a line's end
 _FIELD = re.compile(rb"[!-9;-~]++[ \t]*+:")
 # What there is to find in the header after a line's end: its end, or the name of a field, with 5 to 17 octets as those
 # above have, which blanks may follow. So many blanks that the colon is out of sight are as good as the colon.
@@ -90,19 +90,20 @@ class _Header:
     def _begin(self, text: bytes, end: int, result: bytearray) -> int:
         """Put into `result` what comes before the first line that is no `>*From `. Return where in `text` that ends."""
         start = text.find(b"\n", 0, end)
-        lines = _MAILBOX_LINES.match(text, start, end) if start >= 0 else None
-        if lines is None:
+        if start < 0:
             result += text[:end]
             return end
+        other = _OTHER_LINE.search(text, start, end)
+        stop = other.start() if other else end
         result += text[:start]
-        result += lines[0].replace(b"\n", b"\nX-Mailbox-Line: ")
-        if lines.end() < end:
+        result += text[start:stop].replace(b"\n", b"\nX-Mailbox-Line: ")
+        if other:
             self._has_begun = True
-            line = lines.end() + 1
+            line = stop + 1
             if not text.startswith(b"\n", line) and not _FIELD.match(text, line, line + _LOOKED_AT):
                 self.is_over = True
                 result += b"\n"
-        return lines.end()
+        return stop
 
     def _rename(self, text: bytes, start: int, end: int, result: bytearray) -> int:
         """Put into `result` what comes before the last reserved name, with those before it. Return where that is."""

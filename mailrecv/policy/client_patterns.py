@@ -80,6 +80,11 @@ def is_address(text: str) -> bool:
     return (address.count(".") > 1 or address.count(":") > 1) and not address.strip(_ADDRESS)
 
 
+def is_written_as_address(text: str) -> bool:
+    """Say whether a regular expression is nothing but digits, dots and anchors, though its dots match letters, too."""
+    return not text.strip(".0123456789^$") and text.strip(".^$") != ""
+
+
 class Address:
     """`[192.0.2.9]`: exactly that address; a link-local one without a zone is meant on every link."""
 
@@ -149,7 +154,8 @@ class Expression:
         return may_match_somebody(self._pattern)
 
     def _find_out(self) -> bool:
-        if not self.text.replace("\\.", "").replace("[0-9]", "").strip(_PLAINLY_ADDRESSES):
+        text = self.text.replace("\\.", "")
+        if is_written_as_address(text) or not text.replace("[0-9]", "").strip(_PLAINLY_ADDRESSES):
             return False
         from mailrecv.policy.mixtures import may_match_names  # many configurations have none but plain ones
 

@@ -6,7 +6,7 @@ of characters stand in it together. A kind that the pattern needs, and that no n
 
 from __future__ import annotations
 
-from mailrecv.policy.patterns import Pattern, Verdict
+from mailrecv.policy.patterns import Pattern, PatternFault, Verdict
 from mailrecv.policy.reading import NotUnderstood, read
 
 TYPE_CHECKING = False
@@ -25,7 +25,7 @@ Mixtures: TypeAlias = "frozenset[int]"
 
 
 def may_match_names(pattern: Pattern) -> bool:
-    """Say whether a host name could satisfy a pattern; with digits and dots alone none does."""
+    """Say whether a host name could satisfy a pattern, as far as can be told; with digits and dots alone none does."""
     return any(not mixture & _COLON and mixture & (_HEXADECIMAL | _LETTER) for mixture in mixtures(pattern))
 
 
@@ -38,7 +38,7 @@ def mixtures(pattern: Pattern) -> Mixtures:
     """Return the mixtures of characters that a pattern may match; any, if it is not understood."""
     try:
         return read(pattern.text, _Mixing())
-    except NotUnderstood:
+    except (NotUnderstood, PatternFault):  # the latter: what was taken for a part is none
         return _ANYTHING
 
 

@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 T = TypeVar("T")
 _DEEPEST = 40  # groups within groups; Python, unlike PCRE2, must not be led deeper
 _QUANTIFIER = re.compile(r"(?:[*?]|\+|\{(?P<least>\d{1,5})(?:,\d*)?\})[?+]?")
-_CLASS = re.compile(r"\[\^?\]?(?:\\.|\[:\^?[a-z]+:\]|[^\]\\])*\]", re.DOTALL)
+_CLASS = re.compile(r"\[(?!:)\^?\]?(?:\\.|\[:\^?[a-z]+:\]|(?!\[[:.=])[^\]\\])*\]", re.DOTALL)
 _GROUP = re.compile(r"\((?:\?(?:[ims]*(?:-[ims]+)?:|[>|]|P?<[A-Za-z_]\w*>|'[A-Za-z_]\w*')|(?![?*]))")
 _LOOKAROUND = re.compile(r"\(\?<?([=!])")
 _NOTHING = re.compile(r"\\[AbBzZGK]|\^|\$|\(\?[ims]*(?:-[ims]+)?\)")  # matches no character

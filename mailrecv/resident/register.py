@@ -6,7 +6,7 @@ and the number of the worker that serves it. The rules that keep it exact:
 1. A row is taken under a lock, which the kernel takes away from a process that ends. So what is counted there is true,
    and a worker that is killed holds up nobody.
 2. A row is given back by one store of a zero, without the lock, by the worker that took it; or, when that worker has
-   ended, by the supervisor. Nobody else writes to it meanwhile. The same goes for the store that parts with its client.
+   ended, by the supervisor. Nobody else writes to it meanwhile. The same goes for the stores of `count_for`.
 3. The lowest free row is the next one to be taken, so that no more rows have to be looked at than there ever were
    connections at once.
 """
@@ -27,7 +27,9 @@ from mailrecv.limits import Limits
 MAX_ROWS = 1 << 16  # far more than a thread each could serve
 _CELL_OCTETS = 8
 _HERE = 1  # as a client: somebody on this machine without an address
-NOBODY = (1 << 64) - 1  # as a client: one that has parted; an address that nobody connects from (RFC 4291 §2.7)
+NOBODY = (
+    1 << 64
+) - 1  # as a client: one that has had its last reply; an address that nobody connects from (RFC 4291 §2.7)
 _IPV4 = 0xFFFF << 32  # as in ::ffff:192.0.2.1, an address whose first half no network has
 
 
@@ -68,9 +70,9 @@ class Register:
             self._used[0] = max(used, row + 1)
         return row
 
-    def part(self, row: int) -> None:
-        """Count a connection for no client any more: it has had its last reply, and only has to be closed."""
-        self._clients[row] = NOBODY
+    def count_for(self, client: int, row: int, counts: bool) -> None:
+        """Let a connection count for its client or, with its last reply, for nobody.  client: as `client_of` has it."""
+        self._clients[row] = client if counts else NOBODY
 
     def leave(self, row: int) -> None:
         """Give a row back."""

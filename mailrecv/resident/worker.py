@@ -22,7 +22,7 @@ from mailrecv.delivery.processes import bury_orphans
 from mailrecv.journal import catalogue
 from mailrecv.journal.log import Journal
 from mailrecv.reply import Reply
-from mailrecv.resident.register import Full, Register
+from mailrecv.resident.register import Full, Register, client_of
 from mailrecv.server.activation import UnservedFamily, peer_address
 from mailrecv.server.channel import Stop
 from mailrecv.server.chronicle import record_exception
@@ -73,7 +73,7 @@ class Worker:
         domain = shared.config.domain or host_name(shared.config.limits.connection_secs.value)
         self._service = Service(shared.config, domain, shared.journal, self._stop)
         self._rows: set[int] = set()  # of the register: a session each
-        self._taken: queue.SimpleQueue[tuple[socket.socket, int]] = queue.SimpleQueue()  # connections, and their rows
+        self._taken: queue.SimpleQueue[tuple[socket.socket, int, int]] = queue.SimpleQueue()  # with its client and row
         self._threads = 0  # as many as there ever were sessions at once: a new one costs a fifth of a session's work
         self._accepts = True
         self._complain_again_at = 0.0
@@ -171,7 +171,7 @@ class Worker:
                 self._ended(row)
                 return
             self._threads += 1
-        self._taken.put((connection, row))
+        self._taken.put((connection, client_of(host), row))
 
     def _complain(self, error: OSError) -> None:
         """Tell that clients wait for what the system has none of, now and then as long as that lasts."""
@@ -182,10 +182,10 @@ class Worker:
     def _serve(self) -> None:
         """Serve one client after the other: what a thread does."""
         while True:
-            connection, row = self._taken.get()
+            connection, client, row = self._taken.get()
             try:
-                parted = partial(self._shared.register.part, row)
-                self._service.serve_connection(connection, time.monotonic(), parted=parted)
+                counts = partial(self._shared.register.count_for, client, row)
+                self._service.serve_connection(connection, time.monotonic(), counts=counts)
             except Exception as error:  # noqa: BLE001 - one session must not end the others
                 record_exception(self._shared.journal, error)
             finally:

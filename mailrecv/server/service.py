@@ -35,12 +35,17 @@ class Service(Value):
     stop: Stop
 
     def serve_connection(
-        self, connection: socket.socket, began: float, sent: bytes = b"", *, parted: Callable[[], None] = lambda: None
+        self,
+        connection: socket.socket,
+        began: float,
+        sent: bytes = b"",
+        *,
+        counts: Callable[[bool], None] = lambda counts: None,
     ) -> bool:
         """Serve the client of a connected socket, and close it. Return True when the client said QUIT.
 
         began: since when the client has been waiting, on the monotonic clock.  sent: what it has been sent
-        of the greeting.  parted: called when the last reply was sent; to close the connection may take longer.
+        of the greeting.  counts: as `Session.run` has it.
         """
         try:
             address = peer_address(connection)
@@ -51,7 +56,7 @@ class Service(Value):
             self.refuse_family(connection, error)
             return False
         client = _local_client() if address is None else Client(address)
-        return self._session(SocketChannel(connection, self.stop, sent), client, began).run(parted)
+        return self._session(SocketChannel(connection, self.stop, sent), client, began).run(counts)
 
     def refuse_family(self, connection: socket.socket, error: UnservedFamily) -> None:
         """Turn away a client on a socket of a family that is not served, and record that."""

@@ -100,15 +100,15 @@ class Session:
         self._helo = ""
         self._transaction: _Transaction | None = None
 
-    def run(self, parted: Callable[[], None] = lambda: None) -> bool:
+    def run(self, counts: Callable[[bool], None] = lambda counts: None) -> bool:
         """Serve the client to the end of its session, close the connection. Return True when the client said QUIT.
 
-        parted: called when the last reply was sent; a client may take its time to close the connection after that.
+        counts: told whether the connection counts for its client; it does until it is told otherwise.
         """
+        self._counts = counts
         cause = "error"
         try:
             cause = self._serve()
-            parted()
             if self._machine.missed_end:
                 self._chronicle.end_missed()
             self._drop_transaction()
@@ -141,6 +141,8 @@ class Session:
         while True:
             event = self._machine.next_event()
             if isinstance(event, smtp.Closed):
+                if event.cause == "quit":
+                    self._part()
                 self._exchange(last=True)
                 return event.cause
             if time.monotonic() >= self._deadline:
@@ -204,6 +206,21 @@ class Session:
                 self._machine.receive_data(self._channel.receive(deadline))
         except TimeoutError:
             raise _OutOfTime("idle_secs" if deadline < self._deadline else self._time_limit) from None
+        except ConnectionError:
+            raise _ClientGone from None
+
+    def _part(self) -> None:
+        """Send the last reply to a client that said QUIT, if that goes without a wait.
+
+        When the client has it, the connection counts no longer: the next one may be opened at once. Whoever does not
+        take that reply, or was turned away and may leave its end open, counts until the connection is closed; else a
+        single host could hold all connections that there are.
+        """
+        self._counts(False)
+        try:
+            self._channel.send(self._machine.data_to_send(), 0.0)
+        except TimeoutError:
+            self._counts(True)
         except ConnectionError:
             raise _ClientGone from None
 

@@ -44,7 +44,7 @@ _CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
 # Not compiled before a client has written something else than a path of the grammar, which few ever do.
 _PARAMETERS = rb"(?:[ \t]++[A-Za-z0-9][A-Za-z0-9-]*+(?:=[^\x00-\x20\x7f=]*+)?)+"
 _PHRASE = rb"[^\x00-\x08\x0a-\x1f\x7f<>]*+"
-_NAMED = _PHRASE + rb"<(?P<address>" + _PHRASE + rb")>(?P<parameters>" + _PARAMETERS + rb")?"
+_NAMED = rb"(?P<phrase>" + _PHRASE + rb")<(?P<address>" + _PHRASE + rb")>(?P<parameters>" + _PARAMETERS + rb")?"
 _HTTP_METHODS = b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH PRI".split()  # RFC 9110, 5789 and 9113
 _OTHER_CONTROLS = r"[\t\x80-\x9f\u2028\u2029]"  # the tab, C1, and what ends lines in Unicode
 _ATOMS = re.compile(r"[^\x00-\x20\x7f<>@\",:;()\[\]\\]+")
@@ -107,9 +107,9 @@ def is_http_method(word: bytes) -> bool:
     return word.upper() in _HTTP_METHODS
 
 
-def is_field_name(word: bytes) -> bool:
-    """Say whether a word is what a line of a header begins with, be it of a message or of HTTP."""
-    return word.endswith(b":") and word[:-1].replace(b"-", b"").isalnum()
+def is_field(line: bytes) -> bool:
+    """Say whether a line is one of a header, be it of a message or of HTTP."""
+    return re.match(rb"[ \t]*+[A-Za-z0-9][A-Za-z0-9-]*+:", line) is not None
 
 
 def parse_command(line: bytes) -> Command | None:
@@ -168,6 +168,8 @@ def _read_path(text: bytes, *, reverse: bool) -> Path | None:
     address = named["address"].strip(b" \t")
     match = _PATH.fullmatch(b"<" + address + b">")
     path = match and _path_of(match)
+    if path is not None and path.null and named["phrase"].strip(b" \t"):  # a sender that has a name is none of a bounce
+        return None
     if path is None and reverse and not re.search(_OTHER_CONTROLS, _text(address)):
         return Path(_text(address), "", as_written=True)
     return path

@@ -46,7 +46,7 @@ from mailrecv.smtp.grammar import (
     Malformed,
     Path,
     first_word,
-    is_field_name,
+    is_field,
     is_http_method,
     parse_command,
     parse_name,
@@ -229,10 +229,9 @@ class Receiver:
         Others may have talked a program into sending SMTP commands in the body of its HTTP request; and of a message
         that is sent without DATA, no line must be taken for a command.
         """
-        word = first_word(line)
-        if self.commands == 1 and is_http_method(word):
+        if self.commands == 1 and is_http_method(first_word(line)):
             return NO_HTTP
-        return NO_HEADER if is_field_name(word) else None
+        return NO_HEADER if is_field(line) else None
 
     @property
     def _follows_refused_sender(self) -> bool:

@@ -150,7 +150,7 @@ def test_no_name_server_holds_a_connection(
     program = with_resolver(tmp_path, silent_resolver)
     server = start.server("listen", *DIRECTIVES, "allow remotehost \\.example$", program=program)
     with ExitStack() as stack:
-        clients = [stack.enter_context(server.connect()) for _ in range(20)]
+        clients = [stack.enter_context(server.connect()) for _ in range(10)]  # more the log only counts
         assert {client.rest()[0][:3] for client in clients} == {"421"}
     ended = [(cause, float(seconds)) for _, cause, seconds in ENDED.findall(server.site.log)]
     assert len(ended) == len(clients)

@@ -75,7 +75,7 @@ def test_a_pattern_for_addresses_lets_in_no_name(pattern: str, name: str) -> Non
     assert refusal(configuration, client("192.0.2.15", name=name)) is None
 
 
-@pytest.mark.parametrize("pattern", [r"\.isp\.example$", r"^192\.0\.2\.7\.dyn", r"(?=.*isp)", r"^(?!mail)", ".*"])
+@pytest.mark.parametrize("pattern", [r"\.isp\.example$", r"^192\.0\.2\.7\.dyn", r"(?=.*isp)"])
 def test_a_name_may_begin_with_digits(pattern: str) -> None:
     """A pattern that finds more than digits and dots, or only looks ahead, matches such names as it does any other."""
     who = client("198.51.100.7", name="192.0.2.7.dyn.isp.example")
@@ -117,7 +117,16 @@ def test_patterns_are_tried_on_the_address_then_on_the_name() -> None:
     ]
 
 
-ADDRESSES_ALONE = ("192.0.2.0/24", "[2001:db8::7]", r"^10\.", "^fd00:", r"^(?=127\.)", r"^192\.0\.2\.[0-9]+$")
+ADDRESSES_ALONE = (
+    "192.0.2.0/24",
+    "[2001:db8::7]",
+    r"^10\.",
+    "^fd00:",
+    r"^(?=127\.)",
+    r"^192\.0\.2\.[0-9]+$",
+    "192.0.2.1",
+    "^10.1.",
+)
 
 
 @pytest.mark.parametrize("fcrdns", ["on", "off", "on 554 Go away"])

@@ -59,13 +59,19 @@ def test_clients_are_counted_apart() -> None:
         register.enter("::ffff:192.0.2.1", 1, allowed)
 
 
-def test_a_client_that_has_parted() -> None:
-    """A connection that has had its last reply counts for no client, whoever it was, but as a connection."""
+def test_a_client_that_has_had_its_last_reply() -> None:
+    """Its connection counts for nobody, but as a connection; and for the client again if it does not take the reply."""
     register, allowed = Register(), limits(connections=3, client_connections=1)
+    client = client_of("192.0.2.1")
     row = register.enter("192.0.2.1", 1, allowed)
-    register.part(row)
+    register.count_for(client, row, False)
+    register.count_for(client, row, True)
+    with pytest.raises(Full) as full:
+        register.enter("192.0.2.1", 1, allowed)
+    assert full.value.limit == "client_connections"
+    register.count_for(client, row, False)
     other = register.enter("192.0.2.1", 1, allowed)
-    register.part(other)
+    register.count_for(client, other, False)
     register.enter("192.0.2.1", 2, allowed)
     assert register.connections == 3
     with pytest.raises(Full) as full:

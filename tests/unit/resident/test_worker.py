@@ -71,18 +71,14 @@ def test_rows(serving: Serving) -> None:
 
 
 def test_a_client_that_lingers(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has had the last reply may come again at once, though its connection is still waited for."""
+    """Whoever was turned away and leaves its end open counts on: it could hold all the connections that there are."""
     monkeypatch.setattr(channel, "_LINGER_SECONDS", 60.0)
     one_each = Limits(client_connections=Limit(1, NO_THREAD))
     with serving.connect() as client:
-        assert client.recv(100)[:4] == b"220 "
+        client.sendall(b"GET /\r\n")
+        assert b"421 " in b"".join(iter(lambda: client.recv(100), b""))
         with pytest.raises(Full):
             serving.register.enter("127.0.0.1", 2, one_each)
-        client.sendall(b"GET /\r\n")
-        assert b"".join(iter(lambda: client.recv(100), b""))[:4] == b"421 "
-        row = serving.register.enter("127.0.0.1", 2, one_each)
-        assert serving.register.connections == 2
-        serving.register.leave(row)
     wait_until(lambda: serving.register.connections == 0, "the rows to be free")
 
 
@@ -91,7 +87,8 @@ def test_descriptors(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = Limits().connections.value * 5
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        few = len(list(Path("/proc/self/fd").iterdir())) + 100  # other tests may have left some open
+        resource.setrlimit(resource.RLIMIT_NOFILE, (few, hard))
         serving = Serving(tmp_path / "log", own_listener=False)
         assert min(needed, hard) <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= needed + 256
         serving.end()

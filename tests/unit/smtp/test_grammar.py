@@ -87,7 +87,6 @@ def test_helo_name() -> None:
         (b"Me<me@c>", "me", "c"),
         (b'"Me, myself" (and I) \t<me@c>', "me", "c"),
         (b"me@c <me@c>", "me", "c"),
-        (b"Me < >", "", ""),
         (b'Me <@a,@b:"m e"@c>', "m e", "c"),
         (rb'<"a\"b\\c"@d>', 'a"b\\c', "d"),
         (rb"<a\@b@c>", "a@b", "c"),
@@ -131,6 +130,8 @@ NO_PATHS = [
     b"M\0e <me@d>",
     b"M\ne <me@d>",
     b"<me@d> SIZE=\0",
+    b"Me < >",
+    b"a b@c AUTH=<>",
 ]
 NO_PATHS_OF_THE_GRAMMAR = [
     b"root@(none)",

@@ -215,14 +215,14 @@ def test_words_of_http_later() -> None:
 
 
 @pytest.mark.parametrize("before", [[], [""], [HELO], [HELO, MAIL, RCPT]])
-@pytest.mark.parametrize("line", ["Subject: Hello", "host:", "X-2-3:\tx", "Cookie: " + "x" * 1000])
+@pytest.mark.parametrize("line", ["Subject: Hello", "host:", "X-2-3:\tx", "Subject:Hello", "Cookie: " + "x" * 1000])
 def test_a_line_of_a_header(before: list[str], line: str) -> None:
     """A line of a header, of a message or of HTTP, ends the session wherever a command should be."""
     result = run(typed(*before, line, *MESSAGE, "QUIT"))
     assert result.replies[1 + len(before) :] == ["421 That is a line of a message: say DATA first"]
 
 
-@pytest.mark.parametrize("line", [":", ": x", "-: x", "x_y: z", "x:y z", "x :y", "MAIL :", "\u00e9:"])
+@pytest.mark.parametrize("line", [":", ": x", "-: x", "x_y: z", "x :y", "MAIL :", "\u00e9:"])
 def test_no_line_of_a_header(line: str) -> None:
     """What only resembles one is an unknown command or a wrong one."""
     assert run(typed(HELO, line, "QUIT"), ascii_only(False)).codes in ([220, 250, 500, 221], [220, 250, 501, 221])
