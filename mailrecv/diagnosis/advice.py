@@ -6,8 +6,12 @@ from collections.abc import Sequence
 
 from mailrecv.config.directives import OLD_NAMES
 from mailrecv.config.faults import Fault
+from mailrecv.config.model import Deliver
 from mailrecv.config.words import Words
 from mailrecv.values import Value
+
+ADDRESS, METHOD, TARGET = 2, 3, 4  # words of `deliver rcpt_to ADDRESS METHOD TARGET`, for `word_of`
+_GROUP_WORDS = 2  # more before them, with `allowgroup +NAME`
 
 
 class Advice(Value):
@@ -66,6 +70,11 @@ class Source:
     def advice_for_all(self, text: str, instead: str) -> Advice:
         """Return advice about the file as a whole."""
         return Advice(Fault(self.path, 0, 0, text), instead)
+
+
+def word_of(rule: Deliver, position: int) -> int:
+    """Return which word of a `deliver` line stands at a position that is counted without a group."""
+    return position if rule.group is None else position + _GROUP_WORDS
 
 
 def _printable(text: str) -> str:

@@ -21,11 +21,21 @@ from mailrecv.values import Value
 
 _SEE = "how to give work away is in mailrecv.conf(5), under Work that goes on after the delivery"
 _TOKEN = re.compile(
-    r"""(?P<word>(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|\$\([^()]*\)|`[^`]*`|[^\s;&|<>()\\'"`])+)"""
+    r"""(?P<word>(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|\$\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)|\$\{[^{}]*\}|`[^`]*`"""
+    r"""|[^\s;&|<>()\\'"`])+)"""
     r"""|(?P<operator>&&|\|\||;;|[<>]&|>>|<<-?|>\||[;&|<>()])""",
 )
 _REDIRECTIONS = ("<", ">", ">>", "<<", "<<-", "<&", ">&", ">|")  # the word after one of these is none of the command
 _BEFORE_A_COMMAND = ("!", "{", "if", "then", "else", "elif", "while", "until", "do", "exec", "command", "nohup", "time")
+_BEFORE_ANOTHER = {  # programs that run another, and their options whose value is the next word
+    "env": ("-u", "-C"),
+    "ionice": ("-c", "-n"),
+    "nice": ("-n",),
+    "stdbuf": ("-i", "-o", "-e"),
+    "sudo": ("-u", "-g", "-h", "-p", "-C", "-D", "-R", "-T"),
+    "timeout": ("-k", "-s"),
+}
+_NO_BLANK = re.compile(r"#+[^#\s]")  # a comment without a blank behind its `#`
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _SURELY_TAKEN = re.compile(r"/[A-Za-z0-9_./+:,@%= \t-]*")  # a path, and plain words: there is no need to ask the shell
 _COMPLAINT = re.compile(r"(?:^|: )(?:line )?1: (.*)")  # of dash or bash about the first line
@@ -39,15 +49,27 @@ _OWN_STATUSES = {  # programs whose statuses look like those that refuse a messa
 
 
 class _Simple(Value):
-    """A simple command.  words: from its program on.  operator: what stands after it, "" at the end."""
+    """A simple command.
+
+    words: from its program on.  operator: what stands after it, "" at the end.  negated: a `!` makes 0 or 1 of the
+    status of its pipeline.  exec_at: where the `exec` stands by which it takes the place of the whole shell, so that
+    nothing behind it is reached; None without one.
+    """
 
     words: tuple[str, ...]
     operator: str
+    negated: bool = False
+    exec_at: int | None = None
 
     @property
     def program(self) -> str:
         """The program's name, without its directory; "" when there is none."""
         return os.path.basename(self.words[0]) if self.words else ""
+
+    @property
+    def has_own_statuses(self) -> bool:
+        """True when it may end with a status that looks like one that refuses a message for good."""
+        return self.program in _OWN_STATUSES and not self.negated
 
 
 def advise(config: Config, source: Source) -> Iterator[Advice]:
@@ -71,6 +93,9 @@ def _faults(command: str, comment: str) -> Iterator[tuple[str, str]]:
                 "write a command that sh -n takes, or put it into a script",
             )
         return
+    if _NO_BLANK.match(comment):
+        text = f"the command ends before {comment.split(maxsplit=1)[0]}, where a comment begins"
+        yield text, "for a comment, put a blank behind the #; else put the command into a script"
     parts = list(_simple_commands(command))
     if _goes_on(parts):
         text = "this puts work into the background: nobody waits for it, and it may end with the session"
@@ -79,16 +104,35 @@ def _faults(command: str, comment: str) -> Iterator[tuple[str, str]]:
         yield text, f"to wait for it, write: {foreground}\n    else {_SEE}" if plain else _SEE
     for part in parts:
         if part.operator == "|" and part.program not in _FILTERS and "pipefail" not in command:
-            text = f"nobody is told when {part.program} fails: a pipeline ends with the exit status of its last command"
-            yield text, f"write: bash -o pipefail -c {shlex.quote(command)}"
+            who = part.program or "this"
+            text = f"nobody is told when {who} fails: a pipeline ends with the exit status of its last command"
+            yield text, _with_pipefail(command, parts)
             break
-    for part in _deciding(parts):
-        if part.program in _OWN_STATUSES:
+    for part in _deciding(parts, pipefail="pipefail" in command):
+        if part.has_own_statuses:
             text = (
                 f"{part.program} ends with {_OWN_STATUSES[part.program]}, and mail is refused for good with that status"
             )
-            yield text, f"write: {command} || exit 75"
+            yield text, _with_75(command, part)
             break
+
+
+def _with_pipefail(command: str, parts: list[_Simple]) -> str:
+    """Return what to write for a command, so that all programs of its pipelines count."""
+    own = any(part.has_own_statuses for part in _deciding(parts, pipefail=True))
+    return f"write: bash -o pipefail -c {shlex.quote(command)}{' || exit 75' if own else ''}"
+
+
+def _with_75(command: str, part: _Simple) -> str:
+    """Return what to write for a command, so that it ends with 75 where a part of it has statuses of its own."""
+    better = f"{command} || exit 75"
+    if part.exec_at is not None:
+        better = command[: part.exec_at] + command[part.exec_at :].removeprefix("exec").lstrip()
+        better += " || exit 75" if part.operator == "" else ""
+    comes_next = part.exec_at is None or part.operator in ("", "||")  # else what was never reached would be
+    if not comes_next or any(one.has_own_statuses for one in _deciding(list(_simple_commands(better)), pipefail=False)):
+        return f"put || exit 75 behind {part.program} and its arguments, without an exec before it"
+    return f"write: {better}"
 
 
 @cache
@@ -112,25 +156,50 @@ def _complaint(command: str) -> str | None:
 
 def _simple_commands(command: str) -> Iterator[_Simple]:
     words: list[str] = []
-    is_target = False
+    exec_at: int | None = None
+    depth = 0  # of subshells, whose `exec` does not end the whole
+    piped = negated = is_target = False
     for token in _TOKEN.finditer(command):
-        if token["operator"] in _REDIRECTIONS:
+        operator, word = token["operator"], token["word"]
+        if operator in _REDIRECTIONS:
             is_target = True
-        elif token["operator"] is not None:
-            yield _Simple(_from_program(words), token["operator"])
-            words = []
+        elif operator is not None:
+            alone = not (piped or depth or operator in ("|", "&"))
+            yield _Simple(_from_program(words), operator, negated, exec_at if alone else None)
+            depth += {"(": 1, ")": -1}.get(operator, 0)
+            words, exec_at = [], None
+            piped = operator == "|"
+            negated = negated and piped
         elif is_target:
             is_target = False
         else:
-            words.append(token["word"])
-    yield _Simple(_from_program(words), "")
+            if not _from_program(words):
+                negated = negated or word == "!"
+                exec_at = token.start() if word == "exec" else exec_at
+            words.append(word)
+    yield _Simple(_from_program(words), "", negated, None if piped or depth else exec_at)
 
 
 def _from_program(words: list[str]) -> tuple[str, ...]:
-    for at, word in enumerate(words):
-        if word not in _BEFORE_A_COMMAND and not _ASSIGNMENT.match(word):
-            return tuple(words[at:])
+    """Return the words of a simple command from that program on that does the work."""
+    rest = words
+    while rest:
+        first, *rest = rest
+        program = os.path.basename(first)
+        if program in _BEFORE_ANOTHER:
+            another = _from_program(_without_options(rest, program))
+            return another or (first, *rest)
+        if first not in _BEFORE_A_COMMAND and not _ASSIGNMENT.match(first):
+            return (first, *rest)
     return ()
+
+
+def _without_options(words: list[str], program: str) -> list[str]:
+    """Return what a program that runs another is to run.  words: behind it."""
+    at = 0
+    while at < len(words) and words[at].startswith("-"):
+        at += 2 if words[at] in _BEFORE_ANOTHER[program] else 1
+    return words[at + (program == "timeout") :]  # that has the time in front
 
 
 def _goes_on(parts: list[_Simple]) -> bool:
@@ -144,10 +213,10 @@ def _goes_on(parts: list[_Simple]) -> bool:
     return False
 
 
-def _deciding(parts: list[_Simple]) -> Iterator[_Simple]:
-    """Yield the simple commands whose exit status can be that of the whole."""
+def _deciding(parts: list[_Simple], *, pipefail: bool) -> Iterator[_Simple]:
+    """Yield the simple commands whose exit status can be that of the whole.  pipefail: those before a `|` count."""
+    decides = True
     for part in reversed(parts):
-        if part.operator in (";", ";;", "&", "||"):
-            return
-        if part.operator != "|":
+        decides = decides and part.operator not in (";", ";;", "&", "||")
+        if (decides and (pipefail or part.operator != "|")) or part.exec_at is not None:
             yield part

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from mailrecv.config.model import Config, Deliver
-from mailrecv.diagnosis.advice import Advice, Source
+from mailrecv.diagnosis.advice import ADDRESS, Advice, Source, word_of
 from mailrecv.smtp.grammar import Malformed, parse_path
 
 _EVERYTHING = re.compile(r"\^?(?:\.[*+][?+]?)\$?|\^?\.?|\.?\$|\^\.?")  # no recipient is empty, or holds a line end
@@ -43,7 +43,7 @@ def _unreached(config: Config, rules: tuple[Deliver, ...], source: Source) -> It
     impossible = _impossible_address(config, rules[0].address)
     if impossible is not None:
         for rule in rules:
-            yield source.advice(rule.line, 2 if rule.group is None else 4, *impossible)
+            yield source.advice(rule.line, word_of(rule, ADDRESS), *impossible)
         return
     for at, rule in enumerate(rules):
         for earlier in rules[:at]:

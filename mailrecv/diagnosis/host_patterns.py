@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from ipaddress import ip_address, ip_network
+from typing import TypeAlias
 
 from mailrecv.client import Client
 from mailrecv.config.model import Config
 from mailrecv.diagnosis.advice import Advice, Source
-from mailrecv.diagnosis.neighbours import Network, meant_for, neighbours, pattern_for
+from mailrecv.diagnosis.neighbours import Network, examples, meant_for, neighbours, pattern_for, range_meant
 from mailrecv.diagnosis.samples import has_alternatives, samples
 from mailrecv.policy.client_patterns import AddressFault, ClientTest, client_pattern, is_network
 from mailrecv.policy.clients import Known, by_address
 from mailrecv.policy.patterns import PatternFault, Verdict
 
+Finding: TypeAlias = tuple[str, Callable[[], str]]  # what is wrong, and who tells what to write instead
 STRANGERS = ("evil.net", "evil.org", "evil.example")  # a name below one of them counts only if it does below all
 EVERYBODY = {  # hosts that have no letter and no digit in common
     "IPv4 address": ("1.1.1.1", "203.0.2.30", "99.88.77.66", "254.45.54.5"),
@@ -29,13 +32,16 @@ EVERYBODY = {  # hosts that have no letter and no digit in common
 }
 _PATTERN_WORD = 2  # of `allow remotehost CLIENT` and `allowgroup +NAME CLIENT`
 _MAX_SHOWN = 3
-_HOST_NAME = re.compile(r"[a-z0-9._-]*[a-z][a-z0-9._-]*", re.IGNORECASE)
+_HOST_NAME = re.compile(r"[a-z0-9._-]*[a-z-][a-z0-9._-]*", re.IGNORECASE)  # of digits and dots only, it is an address
+_LABELS = ("one", "huts", "kim")  # with no letter in common
 _BEGINNING = re.compile(r"[0-9]{1,3}\.(?:[0-9]{1,3}\.?){0,3}")  # of an IPv4 address
 _BARE_DOT = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\.(?![*+?{])", re.DOTALL)
 _NO_BEGINNING, _NO_END = re.compile(r"\^(?:\\\.|-)(?![?*{])[^|]*"), re.compile(r"[^|]*(?:\\\.|-)\$")  # no name has such
 _BUT_SOME = "!"  # in a pattern, it rules out some of those who would match
 _TWO_LABELS = 2
 _WHOLE = r"write the whole name or address, from ^ to $, each dot as \. , such as ^mail\.example\.com$"
+_ANY_NUMBERS = re.compile(r"[0-9]\D*\.(?:[*+?]|\{[0-9,]*\})[^|]*[0-9]|\[[^]]*(?:[0-9]{2}-|-[0-9]{2})")
+_ADDRESSES = r"write the address as in [2001:db8::1], or the network as in 2001:db8::/32"
 _FORMS = r"[192.0.2.9], 192.0.2.0/24 or ^mail\.example\.com$"
 
 
@@ -52,21 +58,54 @@ def advise(config: Config, source: Source) -> Iterator[Advice]:
 
 def _finding(test: ClientTest, for_everybody: str) -> tuple[str, str] | None:
     """Return what is to be said of a pattern, and what to write instead, or None."""
+    found = _found(test, for_everybody)
+    return found and (found[0], found[1]())
+
+
+def _found(test: ClientTest, for_everybody: str) -> Finding | None:
+    """Return what is wrong with a pattern. What to write instead is another matter: it is tried by this itself."""
     meant = meant_for(test.text)
     if whom := _everybody(test):
-        instead = f"write: {pattern_for(meant)}" if meant else f"{for_everybody}; for some, write as in {_FORMS}"
-        return f"the pattern matches {whom}", instead
+        for_some = f"{for_everybody}; for some, write as in {_FORMS}"
+        return f"the pattern matches {whom}", lambda: _for(meant, test.text) if meant else for_some
     if matches_nobody(test):
-        return "the pattern can match nobody", _for_somebody(test.text)
+        return "the pattern can match nobody", lambda: _for(meant, test.text) if meant else _for_somebody(test.text)
     if test.exact:
         return None
+    if missed := _missed(test, meant):
+        return missed
     if meant:
         others = _first(itertools.chain(_named_like(test, _shown(meant)), _matched(test, neighbours(meant))))
-        return (f"the pattern also matches {_listed(others)}", f"write: {pattern_for(meant)}") if others else None
+        return (f"the pattern also matches {_listed(others)}", lambda: _for(meant, test.text)) if others else None
     for sample in samples(test.text):
         if others := _first(strangers(test, sample)):
-            return f"the pattern also matches {_listed(others)}", _instead(test.text, sample, others)
+            return f"the pattern also matches {_listed(others)}", partial(_instead, test.text, sample, others)
     return None
+
+
+def _missed(test: ClientTest, meant: Network | None) -> Finding | None:
+    """Return that a pattern does not even match what it is meant for, if it is so."""
+    if found := range_meant(test.text):
+        first, network = found
+        if matches(test, first):
+            return None
+        one_for_each = "write a line for each address or network, as in [192.0.2.9] or 192.0.2.0/24"
+        return (
+            f"the pattern does not match {first}, and no address of such a range",
+            lambda: f"write: {pattern_for(network)}" if network else one_for_each,
+        )
+    if meant is None or any(_matched(test, examples(meant))):
+        return None
+    if meant.prefixlen < meant.max_prefixlen and test.text.endswith("$") and not test.text.startswith("^"):
+        return None  # it may be meant for the end of an address
+    missed = examples(meant)[0] if meant.prefixlen == meant.max_prefixlen else f"any address in {meant}"
+    return f"the pattern does not match {missed}, as it seems to be meant to", lambda: _for(meant, test.text)
+
+
+def _for(meant: Network, text: str) -> str:
+    """Return what to write for a pattern that is an address or its beginning. How much `2001:db8::` is, is not told."""
+    open_ended = "::" in text and meant.prefixlen < meant.max_prefixlen
+    return _ADDRESSES if open_ended else f"write: {pattern_for(meant)}"
 
 
 # Everybody, or nobody
@@ -116,9 +155,15 @@ def strangers(test: ClientTest, sample: str) -> Iterator[str]:
         yield from _named_like(test, sample)
     elif _HOST_NAME.fullmatch(sample):
         yield from _below_strangers(test, (sample, f"{sample}."))
-        if not sample.startswith(".") and sample.count(".") == _TWO_LABELS - 1:
+        if not sample.startswith(".") and sample.count(".") == _TWO_LABELS - 1 and not _any_label(test, sample):
             yield from _matched(test, [f"evil{sample}"])  # in front of more labels it is a name of the same owner
         yield from _matched(test, _with_other_dots(sample, "x"))
+
+
+def _any_label(test: ClientTest, name: str) -> bool:
+    """Say whether a pattern asks for any label in the place of the first one of a name."""
+    _, dot, rest = name.partition(".")
+    return _matches_all(test, [label + dot + rest for label in _LABELS])
 
 
 def _named_like(test: ClientTest, address: str) -> Iterator[str]:
@@ -197,11 +242,17 @@ def _instead(text: str, sample: str, others: list[str]) -> str:
         test = _read(better)
         if test is not None and _is_right(better) and not any(_matched(test, others)) and _is_meant(test, sample):
             return f"write: {better}"
-    return _WHOLE
+    return _ADDRESSES if ":" in text else _WHOLE
 
 
 def _better(text: str, sample: str) -> Iterator[str]:
-    """Yield patterns that may say better what a pattern was meant to."""
+    """Yield patterns that may say better what a pattern was meant to; none where that is not certain."""
+    if text.endswith("::"):
+        return
+    if ":" in text and not all(_is_address(one) for one in text.replace(r"\.", ".").split("|")):
+        return
+    if not re.search("[a-z]", text.replace(r"\d", ""), re.IGNORECASE) and _ANY_NUMBERS.search(text):
+        return
     body = _BARE_DOT.sub(lambda found: r"\." if found[0] == "." else found[0], text)
     begins = body.startswith("^")
     body = body.removeprefix("^")
@@ -215,7 +266,7 @@ def _better(text: str, sample: str) -> Iterator[str]:
         labels = sample.rstrip(".").count(".") + 1
         dot = "" if body.endswith(r"\.") else r"\."
         yield f"^{body}{dot}{r'[0-9]+' if labels == 3 else '[0-9.]+'}$"
-    elif "." in sample.strip(".") and not sample.endswith("."):
+    elif "." in sample.strip(".") and not sample.endswith(".") and re.search("[a-z]", sample, re.IGNORECASE):
         if begins or sample.startswith("."):
             yield f"{'^' * begins}{body}$"
         else:
@@ -225,7 +276,7 @@ def _better(text: str, sample: str) -> Iterator[str]:
 def _is_right(text: str) -> bool:
     """Say whether there is nothing to be said of a pattern."""
     test = _read(text)
-    return test is not None and _finding(test, "") is None
+    return test is not None and _found(test, "") is None
 
 
 def _is_meant(test: ClientTest, sample: str) -> bool:

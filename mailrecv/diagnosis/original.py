@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mailrecv.config.directives import OLD_NAMES
 from mailrecv.config.model import Config, Deliver
-from mailrecv.diagnosis.advice import Advice, Source
+from mailrecv.diagnosis.advice import METHOD, Advice, Source, word_of
 from mailrecv.diagnosis.host_patterns import matches
 from mailrecv.diagnosis.samples import samples
 from mailrecv.policy.client_patterns import ClientTest
@@ -19,8 +19,6 @@ _KNOWN = {
     *("replace", "ascii_smtp"),
 }
 _KNOWN_METHODS = ("append", "pipe")
-_METHOD_WORD = 3  # of `deliver rcpt_to ADDRESS METHOD PATH`
-_GROUP_WORDS = 2  # more, with `allowgroup NAME`
 
 
 def advise(config: Config, source: Source) -> Iterator[Advice]:
@@ -51,10 +49,8 @@ def _append_after_pipe(config: Config, rules: tuple[Deliver, ...], source: Sourc
         if rule.method == "append" and pipes:
             line = pipes[0].line
             text = f"line {line} comes before this line; the original tried all append lines before pipe lines"
-            word = _METHOD_WORD if rule.group is None else _METHOD_WORD + _GROUP_WORDS
-            yield source.advice(
-                rule.line, word, text, f"to have the mail go where it went there: move it before line {line}"
-            )
+            instead = f"to have the mail go where it went there: move it before line {line}"
+            yield source.advice(rule.line, word_of(rule, METHOD), text, instead)
 
 
 def _share_clients(config: Config, group: str | None, other: str | None) -> bool:

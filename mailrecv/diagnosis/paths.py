@@ -9,14 +9,15 @@ import re
 from collections.abc import Iterator
 
 from mailrecv.config.model import SYSLOG, Config
-from mailrecv.diagnosis.advice import Advice, Source
+from mailrecv.diagnosis.advice import TARGET, Advice, Source, word_of
 
 _PATH_WORD = 1  # of `deadletter_file PATH` and `logfile PATH`
-_TARGET_WORD = 4  # of `deliver rcpt_to ADDRESS METHOD PATH`
-_GROUP_WORDS = 2  # more, with `allowgroup +NAME`
-_SHELL_WORD = re.compile(r"^~[^/]*|\$[A-Za-z_]\w*|\$[{(][^})]*[})]?|[`'\"\\*?]")
+_SHELL_WORD = re.compile(
+    r"""^~[^/]*|\$[A-Za-z_]\w*|\$[{(][^})]*[})]?|[`'"\\*?]|\{[^{}]*(?:,|\.\.)[^{}]*\}|\[[^]/]+\]"""
+    r"""|(?<=[ \t])[;&|<>]+|[;&|<>]+(?=[ \t]|$)""",  # within a word, as in R&D, these are more likely meant
+)
 _QUOTED = re.compile(r"(['\"])([^'\"]+)\1")
-_EXPANDED = "~$`*?"  # what such a word begins with where a shell would put something else in its place
+_EXPANDED = "~$`*?{["  # what such a word begins with where a shell would put something else in its place
 
 
 def advise(config: Config, source: Source) -> Iterator[Advice]:
@@ -31,8 +32,7 @@ def places_of(config: Config, source: Source) -> Iterator[tuple[int, int, str, s
     """Yield the line, the word on it, the method and the target of each place; `log` stands for the log file."""
     for rules in config.deliver.values():
         for rule in rules:
-            word = _TARGET_WORD if rule.group is None else _TARGET_WORD + _GROUP_WORDS
-            yield rule.line, word, rule.method, rule.target
+            yield rule.line, word_of(rule, TARGET), rule.method, rule.target
     if config.deadletter_file is not None:
         yield config.deadletter_line, _PATH_WORD, "append", config.deadletter_file
     if config.logfile != SYSLOG:

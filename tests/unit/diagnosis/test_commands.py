@@ -50,6 +50,17 @@ def texts(command: str) -> list[str]:
         "if grep -q x; then curl https://archive.example/ || exit 75; fi",
         "bash -o pipefail -c 'gpg -d | archive'",
         "systemd-run --user --wait --pipe cat",
+        "! curl -T - https://archive.example/",
+        "! sed 1d | curl -T - https://archive.example/",
+        "(exec curl -T - https://archive.example/) || exit 75",
+        "sed 1d | exec curl -T - https://archive.example/ || exit 75",
+        "exec >>/srv/log; archive",
+        "exit $((75 & 1))",
+        "exit $(((75 & 1) | 64))",
+        "echo ${SENDER:-a&b}",
+        "timeout 10 curl -T - https://archive.example/ || exit 75",
+        "sudo -u curl archive",
+        "env",
     ],
 )
 def test_nothing_to_say(command: str) -> None:
@@ -85,10 +96,21 @@ def test_a_comment_inside_a_command(command: str) -> None:
     assert "script" in instead
 
 
+@pytest.mark.parametrize(
+    "command, word", [("logger -t mail #urgent mail", "#urgent"), ("archive ##two", "##two"), ("printf %s #1", "#1")]
+)
+def test_a_comment_that_may_be_an_argument(command: str, word: str) -> None:
+    """What a comment cuts off is told where no blank follows the `#`: the shell takes what is left, but may lack it."""
+    [(text, instead)] = told(command)
+    assert text == f"the command ends before {word}, where a comment begins"
+    assert "put a blank behind the #" in instead
+
+
 def test_a_comment_behind_a_command() -> None:
     """A comment that is one is no reason to warn, not even one with a quote; nor does it hide another fault."""
     assert told("/usr/local/bin/archive -v # it's ours") == []
     assert told("cat >/dev/null # it's ours") == []
+    assert told("cat >/dev/null #") == told("cat >/dev/null ## ours") == []
     [text] = texts("echo 'x # it is ours")
     assert text.startswith("the shell does not take this: ")
 
@@ -116,6 +138,7 @@ def test_no_command_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         ("setsid archive", None),
         ("cat >x; exec /usr/bin/setsid -f work", None),
         ("daemonize /usr/local/bin/archive", None),
+        ("timeout 10 setsid archive", None),
     ],
 )
 def test_work_in_the_background(command: str, foreground: str | None) -> None:
@@ -153,7 +176,10 @@ def test_what_is_offered_for_a_pipeline_fails_with_it() -> None:
     "command, program",
     [
         ("curl -sfT - https://archive.example/", "curl"),
-        ("exec /usr/bin/curl -K /etc/archive.curl", "curl"),
+        ("timeout -k 5 10 curl -T - https://archive.example/", "curl"),
+        ("env -u TZ X=1 /usr/bin/curl -T - https://archive.example/", "curl"),
+        ("sudo -n msmtp -t", "msmtp"),
+        ("set -o pipefail; curl https://archive.example/ | jq .", "curl"),
         ("sed 1d | curl -T - https://archive.example/", "curl"),
         ('test -n "$SENDER" && curl -T - https://archive.example/ && touch done', "curl"),
         ("TZ=UTC msmtp me@example.org", "msmtp"),
@@ -166,6 +192,42 @@ def test_statuses_that_mean_something_else(command: str, program: str) -> None:
     assert text.startswith(f"{program} ends with 6")
     assert instead == f"write: {command} || exit 75"
     assert texts(instead.removeprefix("write: ")) == []
+
+
+@pytest.mark.parametrize(
+    "command, offered",
+    [
+        ("exec /usr/bin/curl -K /srv/x", "/usr/bin/curl -K /srv/x || exit 75"),
+        ("cd /srv && exec  curl x", "cd /srv && curl x || exit 75"),
+        ("exec curl x || exit 75", "curl x || exit 75"),
+        ("echo exec; exec timeout 10 curl x", "echo exec; timeout 10 curl x || exit 75"),
+        ("exec curl x; cat", None),
+        ("exec curl x || curl y", None),
+        ("if grep -q x; then exec curl y; fi || exit 75", None),
+    ],
+)
+def test_statuses_of_what_takes_the_place_of_the_shell(command: str, offered: str | None) -> None:
+    """What stands behind an `exec` is never reached, so that no `|| exit 75` there helps."""
+    [(text, instead)] = told(command)
+    assert text.startswith("curl ends with 67")
+    general = "put || exit 75 behind curl and its arguments, without an exec before it"
+    assert instead == (f"write: {offered}" if offered else general)
+    assert offered is None or told(offered) == []
+
+
+@pytest.mark.parametrize(
+    "command, suffix",
+    [
+        ("curl x | jq .", " || exit 75"),
+        ("gpg -d | timeout 9 curl x | cat", " || exit 75"),
+        ("curl x | jq . || exit 75", ""),
+        ("gpg -d | archive", ""),
+    ],
+)
+def test_a_pipeline_with_statuses_that_mean_something_else(command: str, suffix: str) -> None:
+    """What is offered for a pipeline does not pass on such a status, which then would count."""
+    [(_, instead)] = told(command)
+    assert instead == f"write: bash -o pipefail -c '{command}'{suffix}"
 
 
 def test_where_it_stands() -> None:

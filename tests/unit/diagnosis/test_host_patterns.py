@@ -5,13 +5,16 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailrecv.diagnosis import host_patterns
 from mailrecv.diagnosis.host_patterns import _finding as finding
 from mailrecv.diagnosis.host_patterns import advise
 from mailrecv.diagnosis.neighbours import neighbours, pattern_for
 from mailrecv.diagnosis.samples import samples
-from mailrecv.policy.client_patterns import client_pattern
+from mailrecv.policy.client_patterns import AddressFault, client_pattern
+from mailrecv.policy.patterns import PatternFault
 from tests.support.advice import advice
 
 WIDE = [  # a pattern, which others it matches, and what to write instead
@@ -39,7 +42,8 @@ WIDE = [  # a pattern, which others it matches, and what to write instead
     ("2001:db8::1", "2001:db8::10, 2001:db8::11 and 2001:db8::17", "[2001:db8::1]"),
     ("2001:db8::5$", "fe80:2001:db8::5 and 2001:db8:2001:db8::5", "[2001:db8::5]"),
     ("^2001:db8", "2001:db80::7, 2001:db81::7 and 2001:db87::7", "2001:db8::/32"),
-    ("fd00:1::", "fe80:fd00:1::7 and 2001:db8:fd00:1::7", "fd00:1::/32"),
+    (r"127\.0\.0\.1|2001:db8::2", "127.0.0.10", r"^(?:127\.0\.0\.1|2001:db8::2)$"),
+    ("^.*.lan$", "xxlan", r"^.*\.lan$"),
 ]
 NARROW = [
     r"\.google\.com$",
@@ -53,6 +57,15 @@ NARROW = [
     r"^192\.0\.2\.([1-9]|1[0-9])$",
     "^2001:db8:",
     "^2001:db8::7$",
+    "^2001:db8::",
+    "^2001:0db8:",
+    r"^0*2001:db8::7$",
+    r"\.2\.9$",
+    r"2\.9$",
+    r"^[a-z]+\.lan$",
+    r"^.*\.lan$",
+    r"^[^.]+\.lan$",
+    r"^.*\.com$",
     r"^(127\.0\.0\.1|::1)$",
     "^localhost$",
     r"^-?[a-z]+\.example\.org$",
@@ -62,6 +75,37 @@ NARROW = [
     "192.0.2.0/24",
     "2001:db8::/32",
 ]
+WITHOUT_A_BETTER_ONE = [  # patterns that match others, where it is not certain what would say better what is meant
+    "^mail",
+    "192.0.2.{1,20}",
+    "192.0.*.9",
+    "192.0.+.9",
+    "10.*.0.1",
+    "192.0.2.[1-20]",
+    "192.0.2-3.9",
+    "2001:db8::",
+    "fd00:1::",
+    "2001:db8::1.*",
+]
+MISSED = [  # a pattern that does not match what it is meant for, and what to write instead
+    ("2001:0db8::1", "[2001:db8::1]"),
+    ("^2001:0db8::1$", "[2001:db8::1]"),
+    ("2001:db8:0:0:0:0:0:1", "[2001:db8::1]"),
+    ("^2001:0db8:1:", "2001:db8:1::/48"),
+    ("::ffff:192.0.2.9", "[192.0.2.9]"),
+    ("::ffff:c000:209", "[192.0.2.9]"),
+    ("192.0.2.9:25", "[192.0.2.9]"),
+    ("[2001:db8::1]:25", "[2001:db8::1]"),
+    ("192.0.x.x", "192.0.0.0/16"),
+    ("192.0.2.x", "192.0.2.0/24"),
+    (r"^192\.0\.2$", "192.0.2.0/24"),
+    ("192.0.2.1-20", None),
+    ("192.0.2.0-192.0.2.255", "192.0.2.0/24"),
+    (r"^198\.51\.100\.128-255$", "198.51.100.128/25"),
+]
+PIECES = st.sampled_from(
+    [*".^$|()[]{}*+?-ax7,:/", r"\.", r"\d", "(?:", "[a-z]", "[^.]", "{1,20}", "192.0", ".2.9", "2001:db8:", ".lan"]
+)
 NOT_UNDERSTOOD = [
     r"(?<=\.)google\.com$",
     r"\bgoogle\.com$",
@@ -69,6 +113,7 @@ NOT_UNDERSTOOD = [
     r"a{20}\.com",
     r"^(?!mx3\.).*\.example\.org$",
 ]
+ONE_FOR_EACH = "write a line for each address or network"
 FORMS = r"[192.0.2.9], 192.0.2.0/24 or ^mail\.example\.com$"
 TO_ALL = f"for everybody, remove all `allow` lines; for some, write as in {FORMS}"
 EVERYBODY = [  # a pattern, whom it matches, and what to write instead
@@ -175,11 +220,31 @@ def test_groups() -> None:
     assert (line, column) == (2, 19)
 
 
-def test_a_pattern_without_a_better_one() -> None:
-    """Where no better pattern can be made up, the form of one is told."""
-    [(_, _, text, instead)] = advice(advise, "allow remotehost ^mail")
-    assert text == "the pattern also matches mail.evil.net"
-    assert instead.endswith(r"such as ^mail\.example\.com$")
+@pytest.mark.parametrize("pattern", WITHOUT_A_BETTER_ONE)
+def test_a_pattern_without_a_better_one(pattern: str) -> None:
+    """Where no better pattern can be made up, or it is not certain that one is better, the form of one is told."""
+    [(_, _, text, instead)] = advice(advise, f"allow remotehost {pattern}")
+    assert text.startswith("the pattern also matches ")
+    assert instead.endswith(r"such as ^mail\.example\.com$" if ":" not in pattern else "as in 2001:db8::/32")
+
+
+@pytest.mark.parametrize("pattern, instead", MISSED)
+def test_patterns_that_miss_what_they_are_meant_for(pattern: str, instead: str | None) -> None:
+    """A pattern that looks like an address, and matches no client that has it, is told with one that does."""
+    [(_, _, text, what)] = advice(advise, f"allow remotehost {pattern}")
+    assert text.startswith("the pattern does not match ")
+    assert what == (f"write: {instead}" if instead else f"{ONE_FOR_EACH}, as in [192.0.2.9] or 192.0.2.0/24")
+
+
+@given(st.lists(PIECES, max_size=8).map("".join))
+def test_there_is_an_end_to_it(text: str) -> None:
+    """Whatever the pattern, advice comes to an end, and of what it offers there is nothing to be said."""
+    try:
+        found = finding(client_pattern(text), "")
+    except (PatternFault, AddressFault):
+        return
+    if found and found[1].startswith("write: "):
+        assert finding(client_pattern(found[1].removeprefix("write: ")), "") is None
 
 
 def test_every_stranger_is_matched() -> None:

@@ -13,6 +13,7 @@ DOMAIN = "domain MyDomain.com"
 DELIVER = "deliver rcpt_to status@mydomain.com append /srv/status"
 EVERYBODY = "error rcpt_to . 550 No"
 NEAR = "allowgroup +near ^a$"
+FOR_NEAR = "deliver allowgroup +near rcpt_to postmaster@mydomain.com append /x"
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,9 @@ NEAR = "allowgroup +near ^a$"
         [DOMAIN, DELIVER],
         [DELIVER, EVERYBODY],
         [DOMAIN, DELIVER, f"deadletter_file {os.devnull}"],
+        [DOMAIN, DELIVER, "error rcpt_to ^[^x] 550 No"],
+        [DOMAIN, DELIVER, "error rcpt_to ^[a-z]+@ 550 No"],
+        [DOMAIN, DELIVER, "error rcpt_to ^[^k] 550 No"],
         [DOMAIN, DELIVER, EVERYBODY, "deadletter_file /srv/dead"],
         [DOMAIN, DELIVER, "deliver rcpt_to postmaster append /srv/postmaster"],
     ],
@@ -38,7 +42,8 @@ def test_no_line_for_the_postmaster(lines: list[str]) -> None:
     "lines",
     [
         [DOMAIN, DELIVER, "deliver rcpt_to PostMaster@mydomain.com pipe cat", EVERYBODY],
-        [DOMAIN, DELIVER, NEAR, "deliver allowgroup +near rcpt_to postmaster@mydomain.com append /x", EVERYBODY],
+        [DOMAIN, DELIVER, NEAR, FOR_NEAR, "deliver rcpt_to postmaster@mydomain.com append /y", EVERYBODY],
+        [DOMAIN, DELIVER, NEAR, FOR_NEAR, "allow remotehost ^a$", EVERYBODY],
         [DOMAIN, DELIVER, "deadletter_file /srv/dead"],
         [DOMAIN, DELIVER, "error rcpt_to ^postmaster@ 551 Please write to webmaster instead.", EVERYBODY],
     ],
@@ -46,6 +51,14 @@ def test_no_line_for_the_postmaster(lines: list[str]) -> None:
 def test_a_line_for_the_postmaster(lines: list[str]) -> None:
     """Nothing is said where the mail is taken or kept, or where a line that is about nobody else refuses it."""
     assert advice(advise, *lines) == []
+
+
+def test_a_postmaster_for_some() -> None:
+    """Where every host may connect, a postmaster for the clients of a group alone is not enough."""
+    [(line, column, text, instead)] = advice(advise, DOMAIN, DELIVER, NEAR, FOR_NEAR, EVERYBODY)
+    assert (line, column) == (4, 9)
+    assert text.startswith("only these clients can write to postmaster@mydomain.com, ")
+    assert instead == "write below it: deliver rcpt_to postmaster@mydomain.com append PATH"
 
 
 @pytest.mark.parametrize("lines", [[], [DOMAIN, EVERYBODY], [DOMAIN, "deadletter_file /srv/dead", EVERYBODY]])
