@@ -4,11 +4,14 @@ A stranger is any user but root, the one who runs this, and the owners of the di
 only these may put things, everything is taken to be meant as it is. But in a directory that everybody may write to,
 such as /tmp, what is found may have been put there to be found: to get at what is written, or to have it written
 elsewhere. So each step of a path is looked at, as sendmail and OpenSSH do with theirs, and each link on the way.
+
+Root trusts one user more with the files that it writes to, see `trust_files_of`.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 
@@ -18,6 +21,17 @@ SECOND_NAME = "has another name, where everybody may put things"
 REPLACEABLE = "can be replaced by everybody: the directory above has no sticky bit"
 
 _MAX_LINKS = 40  # path_resolution(7): as many as the kernel follows
+_OPEN_ALREADY = "/proc/self/fd/"  # and the number of a descriptor of this process
+
+_trusted_with_files: set[int] = set()
+
+
+def trust_files_of(uid: int) -> None:
+    """Let this process write to a user's regular files, too, where everybody may put things: root to its service's.
+
+    Not through links, and not in directories of that user, which could make root write to what only root may change.
+    """
+    _trusted_with_files.add(uid)
 
 
 def follow(path: str, start: str = "") -> str:
@@ -67,9 +81,10 @@ def follow(path: str, start: str = "") -> str:
 def open_followed(path: str, flags: int, mode: int) -> tuple[int, os.stat_result]:
     """Open or make a file where `follow` has led to; return the descriptor and the status. Check what was opened."""
     directory = os.stat(os.path.dirname(path) or ".")
-    if not path.startswith("/proc/"):
-        flags |= os.O_NOFOLLOW
-    fd = os.open(path, flags, mode)
+    if path.startswith("/proc/"):
+        fd = _open_below_proc(path, flags)
+    else:
+        fd = _open_or_make(path, flags | os.O_NOFOLLOW, mode)
     try:
         status = os.fstat(fd)
         check_step(path, status, directory)
@@ -90,18 +105,45 @@ def check_step(path: str, status: os.stat_result, directory: os.stat_result) -> 
     kinds of files. And a directory or a link must be safe from being replaced, as the sticky bit has it: a file that is
     opened shows whose it is, what is passed on the way does not.
     """
-    trusted = (0, os.geteuid())
+    trusted = {0, os.geteuid()}
     if stat.S_ISLNK(status.st_mode) and status.st_uid not in trusted:
         raise PermissionError(errno.EPERM, LINK, path)
     if not directory.st_mode & stat.S_IWOTH:
         return
-    if status.st_uid not in (*trusted, directory.st_uid):
+    if stat.S_ISREG(status.st_mode):
+        trusted |= _trusted_with_files
+    if status.st_uid not in trusted | {directory.st_uid}:
         raise PermissionError(errno.EPERM, OWNER, path)
     is_directory = stat.S_ISDIR(status.st_mode)
     if status.st_nlink > 1 and not is_directory:
         raise PermissionError(errno.EPERM, SECOND_NAME, path)
     if (is_directory or stat.S_ISLNK(status.st_mode)) and not directory.st_mode & stat.S_ISVTX:
         raise PermissionError(errno.EPERM, REPLACEABLE, path)
+
+
+def _open_or_make(path: str, flags: int, mode: int) -> int:
+    try:
+        # With O_CREAT the kernel refuses what is there and another user's (fs.protected_regular), whomever we trust.
+        return os.open(path, flags & ~os.O_CREAT)
+    except FileNotFoundError:
+        return os.open(path, flags, mode)
+
+
+def _open_below_proc(path: str, flags: int) -> int:
+    """Open what is there; or take what is open already, such as standard error, if this user may not open it anew.
+
+    That is so for what root has opened before it became another user. It is taken as it is, and waited for if its
+    opener wanted that. An mbox is not: it is to be read as well, and written to at its end.
+    """
+    try:
+        return os.open(path, flags & ~os.O_CREAT)
+    except PermissionError:
+        number = path.removeprefix(_OPEN_ALREADY)
+        if not number.isdecimal() or flags & os.O_ACCMODE != os.O_WRONLY:
+            raise
+        if fcntl.fcntl(int(number), fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise
+        return os.dup(int(number))
 
 
 def _names_in(path: str) -> list[str]:

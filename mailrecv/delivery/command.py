@@ -72,9 +72,9 @@ def run(message: Message, recipient: str, command: str, deadline: float) -> Outc
 
     from mailrecv.delivery.processes import Processes
 
-    mark = f"MAILRECV_ID={message.id}".encode()  # no command of another message has it in its environment
-    with _input(message, recipient) as stdin, Processes(mark) as processes:
-        with _on_any_processor():
+    processes = Processes()
+    with _input(message, recipient) as stdin:
+        with _on_any_processor(), processes.started_here():
             process = subprocess.Popen(
                 ["/bin/sh", "-c", command.encode()],
                 stdin=stdin,

@@ -33,6 +33,7 @@ _WITHOUT_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # what link(2) s
 MOVED = "was moved away while it was written to"
 # struct flock (fcntl(2)): the kind of lock; all else is 0, which means from the beginning of the file to its end
 _WRITE_LOCK = fcntl.F_WRLCK.to_bytes(2, sys.byteorder) + bytes(30)
+_NO_LOCK = fcntl.F_UNLCK.to_bytes(2, sys.byteorder) + bytes(30)
 
 
 class MovedAway(OSError):
@@ -113,7 +114,10 @@ def appending(path: str, deadline: float) -> Iterator[AppendedFile]:
     fd, status = _open_for_append(path, deadline)
     try:
         if not stat.S_ISREG(status.st_mode):
-            yield AppendedFile(fd, 0, deadline, regular=False)
+            try:
+                yield AppendedFile(fd, 0, deadline, regular=False)
+            finally:
+                _unlock(fd)
             return
         if status.st_size == 0:
             # Before the first octet, not after the last: a file that another process finds with data in it is then
@@ -316,6 +320,13 @@ def _try_to_lock(fd: int) -> bool:
         fcntl.flock(fd, fcntl.LOCK_UN)  # whoever has the other may be waiting for this one
         return False
     return True
+
+
+def _unlock(fd: int) -> None:
+    """Give up the locks of a file that others may have open by the same descriptor, as a terminal: they would stay."""
+    with suppress(OSError):
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _NO_LOCK)
 
 
 def _is_still_at(path: str, status: os.stat_result) -> bool:

@@ -2,61 +2,64 @@
 
 A process whose parent has ended would go to PID 1, and nobody could tell any more who had started it. So this process
 adopts the orphans of its commands (PR_SET_CHILD_SUBREAPER of prctl(2)), and finds them among its children. Several
-commands may run here at once; whose an orphan is, is told by the message's id in its environment. One that has cleared
-its environment is a command's only if no other command can have started it.
+commands may run here at once, and what earlier ones have left may go on. Whose an orphan is, is told by a limit of its
+resources: a process inherits its limits, also when it has cleared its environment, is in a session of its own and runs
+another program. The limit is the one of processor time under real-time scheduling (RLIMIT_RTTIME of getrlimit(2)),
+different for each command, and so high, hours at least, that it limits nothing.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
-from contextlib import suppress
+from _thread import allocate_lock
+from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from types import TracebackType
-    from typing import Self
 
 MAX_NAMED = 5  # of the processes that are left behind
 _PR_SET_CHILD_SUBREAPER = 36
 _WNOTHREAD = 0x20000000  # wait(2): for children of this thread only, not for commands that other threads wait for
 _LOOK_AGAIN_SECONDS = 0.002  # a process that is killed ends a moment later, and until then may have made another
-_MUST_FIND_NONE = 2  # times: a process that just runs another program shows no environment for a moment
+_MUST_FIND_NONE = 2  # times: a list of children may lack one while another one ends (proc(5))
+_SETTLE_SECONDS = 0.05  # until what a command leaves behind has ended, if it is about to, or goes by its own name
 _ENDED = ("Z", "X")  # states of processes of which nothing is left but their exit status
 
 _adopter = 0  # the process that adopts orphans: a child that is forked does not inherit that
-_running: set[Processes] = set()
+_starting = allocate_lock()  # limits are those of a process, not of a thread
 
 
 class Processes:
-    """Those of one command, from before it is started until it has ended.
+    """Those of one command."""
 
-    mark: an entry of its environment that tells it from all that run at the same time.
-    """
+    def __init__(self) -> None:
+        self._mark = 0
 
-    def __init__(self, mark: bytes) -> None:
-        self._mark = mark
-        self._name = mark.partition(b"=")[0] + b"="
-        self._before: set[int] = set()
-        self._alone = False
-
-    def __enter__(self) -> Self:
+    @contextmanager
+    def started_here(self) -> Iterator[None]:
+        """Let the command that is started meanwhile be the one."""
         _adopt_orphans()
-        self._before = set(_adopted())
-        self._alone = not _running and not self._before
-        for other in tuple(_running):
-            other._alone = False
-        _running.add(self)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        _running.discard(self)
+        with _starting:
+            usual = resource.getrlimit(resource.RLIMIT_RTTIME)
+            self._mark = time.monotonic_ns()  # as microseconds of real-time scheduling
+            with suppress(OSError, ValueError):  # there is a hard limit: what leaves the command's tree is not found
+                resource.setrlimit(resource.RLIMIT_RTTIME, (self._mark, usual[1]))
+            try:
+                yield
+            finally:
+                with suppress(OSError, ValueError):
+                    resource.setrlimit(resource.RLIMIT_RTTIME, usual)
 
     def left_behind(self) -> list[str]:
         """Return the processes that live on, now that the command has ended and was waited for: name and number."""
-        found = [(pid, status) for pid in self._orphans() if (status := _status(pid)) is not None]
+        found = self._living_orphans()
+        if found:  # one may be about to end, or to run the program that it is for
+            time.sleep(_SETTLE_SECONDS)
+            found = self._living_orphans()
         names = [f"{name} ({pid})" for pid, (name, _) in found[:MAX_NAMED]]
         return [*names, f"{len(found) - MAX_NAMED} more"] if len(found) > MAX_NAMED else names
 
@@ -82,17 +85,15 @@ class Processes:
         family = set(_with_descendants([leader, *self._orphans()]))
         return {status[1] for pid in family if (status := _status(pid)) is not None} - {os.getpgrp()}
 
+    def _living_orphans(self) -> list[tuple[int, tuple[str, int]]]:
+        return [(pid, status) for pid in self._orphans() if (status := _status(pid)) is not None]
+
     def _orphans(self) -> Iterator[int]:
         """Yield the adopted processes that stem from this command."""
+        mark = b"%d" % self._mark
         for pid in _adopted():
-            if pid not in self._before and self._started(pid):
+            if mark in _read(f"/proc/{pid}/limits").split():
                 yield pid
-
-    def _started(self, pid: int) -> bool:
-        environment = _read(f"/proc/{pid}/environ").split(b"\0")
-        if self._mark in environment:
-            return True
-        return self._alone and not any(entry.startswith(self._name) for entry in environment)
 
 
 def bury_orphans() -> None:

@@ -10,6 +10,7 @@ import os
 import stat
 from contextlib import suppress
 
+from mailrecv import trusted_path
 from mailrecv.config.model import SYSLOG
 from mailrecv.diagnosis.service import Service, UnknownUser, find_service
 
@@ -20,8 +21,19 @@ class Root:
     """The rights of root, up to the first delivery.  logfile: as the configuration has it, not written to yet."""
 
     def __init__(self, logfile: str) -> None:
-        self._new_log = "" if logfile == SYSLOG or os.path.lexists(logfile) else logfile
+        self._new_log = ""
         self._decided = False
+        if logfile == SYSLOG:
+            return
+        try:
+            owner = os.lstat(logfile).st_uid
+        except FileNotFoundError:
+            self._new_log = logfile
+        except OSError:
+            pass  # the log itself will tell
+        else:
+            if owner != 0:
+                _trust_files_of_service()  # the log may be one that root has given away, up to the first delivery
 
     def give_up(self) -> None:
         """Become the service's user, if that was not tried yet, and say so on standard error."""
@@ -36,6 +48,8 @@ class Root:
                 return
             with suppress(OSError):  # what cannot be given away is no reason to stay root
                 self._give_log(service)
+            import mailrecv.delivery.processes  # noqa: F401 - root's Python may lie where this user cannot read
+
             service.become()
         except (UnknownUser, OSError) as error:
             _say(f"warning: root delivers this: {error}; {_MEANT}")
@@ -64,6 +78,11 @@ class Root:
             return ours
         finally:
             os.close(fd)
+
+
+def _trust_files_of_service() -> None:
+    with suppress(UnknownUser, OSError):
+        trusted_path.trust_files_of(find_service().uid)
 
 
 def _forget_unwritable_directory() -> None:

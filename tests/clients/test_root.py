@@ -25,7 +25,8 @@ GROUPS = f"root:x:0:\nmailrecv:x:{USER}:\nlists:x:4300:mailrecv\nother:x:{OTHER}
 WITHOUT = "\n".join(line for line in PASSWD.splitlines() if not line.startswith("mailrecv")) + "\n"
 NO_UNIT = "exit 1"
 COMMANDS = """deliver rcpt_to who@mydomain.com pipe id -u >{folder}/id; id -G >>{folder}/id; echo $HOME >>{folder}/id
-deliver rcpt_to size@mydomain.com pipe wc -c"""
+deliver rcpt_to size@mydomain.com pipe wc -c
+deliver rcpt_to out@mydomain.com append /dev/stdout"""
 DELIVERS = "mailrecv: delivering as the user"
 
 
@@ -181,3 +182,30 @@ def test_large_messages(site: Site, tmp_path: Path) -> None:
     ended = run(site, *message("me", "size", text=text), *message("size", text=text), tmpdir=f"{tmp_path}/root")
     assert ended.stdout.count("250 OK 6") == 2
     assert site.log.count("output: 14") == 2  # of 1.4 million octets
+
+
+def test_a_log_to_standard_error(site: Site) -> None:
+    """Standard error takes the log all the time, though only root may open it anew."""
+    ended = run(site, *message("me"), options=["-l", "/dev/stderr"])
+    assert "250 OK 6" in ended.stdout
+    assert "connection closed (quit)" in ended.stderr
+    assert "ERROR" not in ended.stderr
+
+
+def test_delivery_to_standard_output(site: Site) -> None:
+    """Standard output takes messages."""
+    ended = run(site, *message("out", text="Hello out there"))
+    assert "250 OK 6" in ended.stdout
+    assert "Hello out there\n" in ended.stdout
+
+
+def test_a_log_among_strangers(site: Site, tmp_path: Path) -> None:
+    """A log that root has given away goes on, where everybody may put things, too."""
+    (tmp_path / "everybodys").mkdir()
+    (tmp_path / "everybodys").chmod(0o1777)
+    log = tmp_path / "everybodys" / "log"
+    for _ in range(2):
+        ended = run(site, *message("me"), options=["-l", str(log)])
+        assert [line.startswith(DELIVERS) for line in ended.stderr.splitlines()] == [True]
+    assert log.stat().st_uid == USER
+    assert log.read_text().count("connection closed (quit)") == 2

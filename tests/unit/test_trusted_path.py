@@ -5,6 +5,7 @@ What an attacker may try is in the tests of the attacks.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from collections.abc import Callable
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from mailrecv.trusted_path import follow, open_followed
+from mailrecv import trusted_path
+from mailrecv.trusted_path import LINK, OWNER, SECOND_NAME, follow, open_followed
 from tests.support.delivery import in_child
 from tests.support.users import NOBODY
 
@@ -177,3 +179,109 @@ def test_honest_set_ups(tmp_path: Path, set_up: Callable[[Path], Path]) -> None:
         return status.st_mode
 
     assert stat.S_ISREG(in_child(open_as_service))
+
+
+# What root has opened before it became another user
+
+
+def become_nobody() -> None:
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+
+
+def open_as_nobody(path: str, flags: int, octets: bytes = b"log\n") -> int:
+    """Write to what is at `path`. Return how it was opened."""
+
+    def write() -> int:
+        become_nobody()
+        fd, _ = open_followed(follow(path), flags | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o600)
+        os.write(fd, octets)
+        return fcntl.fcntl(fd, fcntl.F_GETFL)
+
+    return in_child(write)
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize("directory", ["/proc/self/fd", "/dev/fd"])
+def test_a_pipe_that_is_open_already(directory: str) -> None:
+    """What this user may not open anew is written to as it is, and stays as its opener wants it."""
+    reader, writer = os.pipe()
+    with open(reader, "rb") as reading, open(writer, "wb") as writing:  # noqa: PTH123 - descriptors
+        open_as_nobody(f"{directory}/{writer}", os.O_WRONLY)
+        assert not fcntl.fcntl(writer, fcntl.F_GETFL) & os.O_NONBLOCK
+        writing.close()
+        assert reading.read() == b"log\n"
+
+
+@pytest.mark.needs_root
+def test_a_file_that_is_open_already(tmp_path: Path) -> None:
+    """A file of root's is written to where its opener has got to."""
+    with (tmp_path / "file").open("wb", buffering=0) as file:
+        file.write(b"before\n")
+        open_as_nobody(f"/proc/self/fd/{file.fileno()}", os.O_WRONLY)
+        file.write(b"after\n")
+    assert (tmp_path / "file").read_bytes() == b"before\nlog\nafter\n"
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize("opened, wanted", [("r", os.O_WRONLY), ("r+", os.O_RDWR), ("w", os.O_RDWR)])
+def test_what_is_open_in_another_way(tmp_path: Path, opened: str, wanted: int) -> None:
+    """What is open for reading only is not written to, and no mbox is: it would be written to anywhere."""
+    (tmp_path / "file").touch(mode=0o600)
+    with (tmp_path / "file").open(opened) as file, pytest.raises(PermissionError):
+        open_as_nobody(f"/proc/self/fd/{file.fileno()}", wanted)
+
+
+def test_what_is_not_open() -> None:
+    """A descriptor that is not open is one that is missing."""
+    with pytest.raises(FileNotFoundError):
+        open_followed(follow("/dev/fd/9999"), os.O_WRONLY | os.O_CREAT, 0o600)
+
+
+# One user's files that root trusts
+
+
+def of_service(path: Path) -> Path:
+    os.lchown(path, SERVICE, SERVICE)
+    return path
+
+
+@pytest.fixture
+def sticky(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory as /tmp, with things of the service's, whose files are trusted."""
+    monkeypatch.setattr(trusted_path, "_trusted_with_files", set[int]())
+    trusted_path.trust_files_of(SERVICE)
+    folder = tmp_path / "sticky"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    (folder / "log").touch()
+    (folder / "link").symlink_to(tmp_path / "roots")
+    (folder / "folder").mkdir()
+    os.mkfifo(folder / "fifo")
+    for name in ("log", "link", "folder", "fifo"):
+        of_service(folder / name)
+    (folder / "two").touch()
+    (folder / "names").hardlink_to(of_service(folder / "two"))
+    (folder / "stranger").touch()
+    os.chown(folder / "stranger", NOBODY, NOBODY)
+    return folder
+
+
+@pytest.mark.needs_root
+def test_a_trusted_users_file(sticky: Path) -> None:
+    """A file that this user has where everybody may put things is written to."""
+    fd, _ = open_followed(follow(f"{sticky}/log"), os.O_WRONLY | os.O_CREAT, 0o600)
+    os.close(fd)
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize(
+    "name, reason",
+    [("link", LINK), ("folder/log", OWNER), ("fifo", OWNER), ("names", SECOND_NAME), ("stranger", OWNER)],
+)
+def test_what_a_trusted_user_is_not_trusted_with(sticky: Path, name: str, reason: str) -> None:
+    """Root does not go where this user may lead it, and trusts nobody else."""
+    with pytest.raises(PermissionError, match=reason):
+        open_followed(follow(f"{sticky}/{name}"), os.O_RDWR | os.O_CREAT, 0o600)
+    assert not (sticky.parent / "roots").exists()

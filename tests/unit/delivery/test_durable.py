@@ -437,6 +437,25 @@ def test_a_fifo_is_locked(path: Path, lock: Callable[[int, int], None]) -> None:
         assert reader.read() == b"y"
 
 
+@pytest.mark.needs_root
+def test_no_lock_stays_on_what_was_open_already() -> None:
+    """A terminal or a pipe of root's, which this user may not open anew, is not left locked for those who go on."""
+    reader, writer = os.pipe()
+
+    def append_as_nobody() -> None:
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+        append(f"/proc/self/fd/{writer}", b"x")
+
+    try:
+        in_child(append_as_nobody)
+        assert os.read(reader, 9) == b"x"
+        append(f"/proc/self/fd/{writer}", b"y", seconds=0)
+        assert os.read(reader, 9) == b"y"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
 def test_a_fifo_that_is_replaced_while_its_lock_is_waited_for(path: Path) -> None:
     """What waited for the lock of a FIFO that is gone by then goes to the one that is there now, and its reader."""
     new_path = path.with_name("new")

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
-from mailrecv.delivery import command
+from mailrecv.delivery import command, processes
 from mailrecv.delivery.outcome import Outcome
 from mailrecv.delivery.processes import MAX_NAMED
 from tests.support.delivery import RECIPIENT, a_message, in_child
@@ -77,6 +78,11 @@ def children() -> list[int]:
     return [int(child) for task in tasks for child in (task / "children").read_text(encoding="ascii").split()]
 
 
+def living_children() -> list[int]:
+    """Let go of the children that have ended, and return the others."""
+    return [pid for pid in children() if os.waitpid(pid, os.WNOHANG) == (0, 0)]
+
+
 def kill_children() -> None:
     for pid in children():
         os.kill(pid, signal.SIGKILL)
@@ -97,7 +103,7 @@ def test_nothing_outlives_the_limit(witness: Witness, way: str) -> None:
     assert eventually(lambda: not witness.somebody_lives())
 
 
-@pytest.mark.parametrize("way", sorted(WAYS_AWAY.keys() - {"without environment"}))
+@pytest.mark.parametrize("way", WAYS_AWAY)
 def test_nothing_outlives_the_limit_beside_another_command(tmp_path: Path, witness: Witness, way: str) -> None:
     """The same where several commands run in one process, and the other one goes on."""
     (tmp_path / "other").mkdir()
@@ -106,6 +112,7 @@ def test_nothing_outlives_the_limit_beside_another_command(tmp_path: Path, witne
         with closing(Witness(tmp_path / "other")) as other, another_command(other):
             outcome = run(witness.command(WAYS_AWAY[way].replace("{}", "sleep 60")), LIMIT_SECONDS)
             assert other.somebody_lives()
+            assert eventually(lambda: not witness.somebody_lives())
             return outcome
 
     outcome = in_child(run_both)
@@ -132,17 +139,26 @@ def test_what_forks_while_it_is_killed(witness: Witness) -> None:
     assert eventually(lambda: not witness.somebody_lives())
 
 
-def test_what_an_earlier_command_left_is_spared(tmp_path: Path, witness: Witness) -> None:
-    """The limit of one command ends nothing that another has left behind, not even in the same session."""
+KEEPS_LEAVING = "while sleep 0.02; do (env -i setsid sleep 60 &) ; done >/dev/null 2>&1 &"
+
+
+@pytest.mark.parametrize("left", ["setsid sleep 60 >/dev/null 2>&1 &", KEEPS_LEAVING])
+@pytest.mark.parametrize("way", ["double fork", "without environment"])
+def test_what_an_earlier_command_left_is_spared(tmp_path: Path, witness: Witness, way: str, left: str) -> None:
+    """The limit of one command ends all of it, and nothing that another has left behind or that comes of that."""
     (tmp_path / "slow").mkdir()
 
     def run_both() -> None:
         with closing(Witness(tmp_path / "slow")) as slow:
-            assert run(witness.command("setsid sleep 60 >/dev/null 2>&1 &")).delivered
-            assert run(slow.command(WAYS_AWAY["double fork"].replace("{}", "sleep 60")), LIMIT_SECONDS).timed_out
+            assert run(witness.command(left)).delivered
+            known = set(children())
+            outcome = run(slow.command(WAYS_AWAY[way].replace("{}", "sleep 60")), LIMIT_SECONDS, "slow")
+            assert outcome.timed_out
             assert eventually(lambda: not slow.somebody_lives())
-            assert witness.somebody_lives()
-            kill_children()
+            assert known <= set(living_children())
+            assert eventually(lambda: (len(living_children()) > 3) == (left == KEEPS_LEAVING))
+            while living_children():
+                kill_children()
 
     in_child(run_both)
     assert eventually(lambda: not witness.somebody_lives())
@@ -163,16 +179,20 @@ def test_what_an_earlier_command_left_is_spared(tmp_path: Path, witness: Witness
         ("setsid sleep 60 >/dev/null 2>&1 &", ["sleep"]),
         ("(setsid sleep 60 >/dev/null 2>&1 &)", ["sleep"]),
         ("env -i setsid sleep 60 >/dev/null 2>&1 & exit 75", ["sleep"]),
-        ("sleep 60 & tail -f /dev/null &", ["sleep", "tail"]),
+        ("sleep 60 & tail -f /dev/null >/dev/null &", ["sleep", "tail"]),
     ],
 )
 def test_what_is_left_behind(shell_command: str, names: list[str]) -> None:
     """A command's processes that live on are told by name, however they left it, and they do live on."""
-    settled = f"{shell_command}\nsleep 0.2"  # until the shells in between have ended, and `sleep` is called so
+
+    def settled() -> bool:
+        """Say whether the shells in between have ended, and each process runs the program that it is for."""
+        return sorted(Path(f"/proc/{pid}/comm").read_text().strip() for pid in living_children()) == names
 
     def run_it() -> tuple[Outcome, list[int]]:
-        outcome = run(settled if not shell_command.endswith("75") else shell_command.replace("exit", "sleep 0.2; exit"))
-        left = [pid for pid in children() if os.waitpid(pid, os.WNOHANG) == (0, 0)]
+        with pausing(lambda: eventually(settled)):
+            outcome = run(shell_command)
+        left = living_children()
         for pid in left:
             os.kill(pid, signal.SIGKILL)
         return outcome, left
@@ -180,6 +200,48 @@ def test_what_is_left_behind(shell_command: str, names: list[str]) -> None:
     outcome, left = in_child(run_it)
     expected = [f"{name} ({pid})" for name, pid in zip(names, sorted(left), strict=True)]
     assert sorted(outcome.left_behind) == sorted(expected)
+
+
+def test_what_is_about_to_end_is_not_told(tmp_path: Path) -> None:
+    """What ends just after the command, as the reader of its output may, is not left behind."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+
+    def end() -> None:
+        fifo.write_bytes(b"\n")
+        assert eventually(lambda: not living_children())
+
+    def run_it() -> tuple[str, ...]:
+        with pausing(end) as pauses:
+            outcome = run(f"read line <{fifo} &")
+        assert pauses == [processes._SETTLE_SECONDS]
+        return outcome.left_behind
+
+    assert in_child(run_it) == ()
+
+
+def test_nobody_waits_where_nothing_is_left() -> None:
+    """A command that leaves nothing behind is done at once."""
+
+    def run_it() -> list[float]:
+        with pausing(lambda: None) as pauses:
+            run("true & wait")
+        return pauses
+
+    assert in_child(run_it) == []
+
+
+@contextmanager
+def pausing(do: Callable[[], object]) -> Iterator[list[float]]:
+    """Do something instead of each pause of `processes`, and say how long these were to be."""
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        do()
+
+    with mock.patch.object(processes, "time", mock.Mock(wraps=time, sleep=sleep)):
+        yield pauses
 
 
 def test_many_that_are_left_behind() -> None:
