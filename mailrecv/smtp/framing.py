@@ -155,9 +155,21 @@ class _CRLF:
     def decode(cls, octets: bytes) -> bytes:
         """Decode a block that need not be plain."""
         # The order matters: with the CRLFs and their dots replaced first, the others could no longer be told apart.
-        octets = cls._TWO_DOTS.sub(rb"\n.", octets)
-        octets = octets.replace(b"\r\n.", b"\r\n")
+        octets = cls._without_second_dots(octets).replace(b"\r\n.", b"\r\n")
         return octets.replace(b"\r\n", b"\n") if cls._LONE_CR.search(octets) else octets.replace(b"\r", b"")
+
+    @classmethod
+    def _without_second_dots(cls, octets: bytes) -> bytes:
+        """Return a block in which two dots after a bare LF are one.
+
+        Not by re.sub, which keeps all pieces until it joins them: of a block of such lines, many times the block.
+        """
+        result = bytearray()
+        end = 0
+        for match in cls._TWO_DOTS.finditer(octets):
+            result += octets[end : match.end() - 1]
+            end = match.end()
+        return bytes(result + octets[end:]) if end else octets
 
 
 class _LF:

@@ -60,8 +60,10 @@ def test_slow_clients(start: Starter) -> None:
     }
     with server.connect() as honest:
         assert honest.ask("NOOP") == GREETING
-    for cause, seconds in ENDED.findall(server.site.log)[:MAX_CONNECTIONS]:
-        assert float(seconds) < {"idle_secs": 2, "connection_secs": 4}[cause] + 2
+    allowed = {"idle_secs": 2, "connection_secs": 4}  # the others have left
+    lasted = [(cause, float(seconds)) for cause, seconds in ENDED.findall(server.site.log) if cause in allowed]
+    assert lasted
+    assert [(cause, seconds) for cause, seconds in lasted if seconds >= allowed[cause] + 2] == []
     wait_until(lambda: holding(server.process.pid).descriptors == before.descriptors, "as few descriptors as before")
     assert holding(server.process.pid).processes == before.processes
     assert holding(server.process.pid).megabytes < before.megabytes + 20 * before.processes
