@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mailrecv.client import MAX_NAMES
+from mailrecv.journal.catalogue import MAX_OF_A_KIND
 from tests.clients.servers import Site, Starter, Wire, with_resolver
 from tests.support.network import CLIENT_LINK_LOCAL, DNS, Network, Relay
 
@@ -141,7 +142,8 @@ def test_only_confirmed_names_get_in(network: Network, serve: Serve) -> None:
     assert {address for address, greeting in greetings.items() if greeting.startswith("220 ")} == set(CLIENTS)
     assert {greetings[address] for address in PRETENDERS} == {NO_NAME}
     logged = {address: name for name, address in NAMED.findall(site.log)}
-    assert logged == {**CLIENTS, **dict.fromkeys(PRETENDERS, "unknown")}
+    assert logged.items() <= {**CLIENTS, **dict.fromkeys(PRETENDERS, "unknown")}.items()
+    assert len(logged) >= MAX_OF_A_KIND  # of more strangers, one process may only count some
 
 
 @pytest.mark.attacks(len(PRETENDERS))
@@ -332,7 +334,9 @@ def test_lying_name_servers(network: Network, serve: Serve, tmp_path: Path) -> N
         greetings = dict(zip(LIES | HONEST, [client.reply()[:3] for client in clients], strict=True))
     assert {name for name, code in greetings.items() if code == "220"} - set(HONEST) == set()
     assert greetings["no lie"] == "220"
-    assert {name for name, _ in NAMED.findall(site.log)} == {"unknown", "a" * 16 + ".example"}
+    names = {name for name, _ in NAMED.findall(site.log)}  # of so many strangers, some are only counted
+    assert names
+    assert names <= {"unknown", "a" * 16 + ".example"}
     assert all(line.isascii() and line.isprintable() for line in site.log.splitlines())
     assert "internal error" not in site.log
     assert "[9.9.9.9]" not in site.log
