@@ -98,7 +98,8 @@ def test_an_mbox_that_is_moved_away_all_the_time(
     start: Starter, way: Callable[[Starter, Site], Connect], messages: int, figure: Figures
 ) -> None:
     """`mv mbox w; cat w; rm w`, without any lock, as long as mail comes in: it gets all that was acknowledged."""
-    site = start.site(config=f"{CONFIG}\nlimit.delivery_secs 20")
+    limits = "limit.delivery_secs 20\nlimit.connection_secs 1800\nlimit.smtp_commands 10000"
+    site = start.site(config=f"{CONFIG}\n{limits}")
     connect = way(start, site)
     (site.folder / "go").touch()
     with subprocess.Popen(["sh", "-c", MOVING], cwd=site.folder, stderr=subprocess.DEVNULL) as moving:
